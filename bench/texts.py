@@ -1,0 +1,27 @@
+"""Texts that the benches read: prose written here, and a piece of the standard library."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+ENGLISH = (
+    "The lighthouse keeper's daughter had counted 1,204 ships since the spring, and she'd "
+    "written each of them down in a ledger with a blue cover. Some came in at dawn, when the "
+    "water was flat and grey; others slipped past at night, and of those she knew only the "
+    'sound. "It isn\'t the number that matters," her father used to say, "it\'s that somebody '
+    'is watching." On the last day of October a fog came down so thick that the lamp seemed '
+    "to end a few feet from the glass, and for the first time in her life she heard a ship "
+    "before she could hope to see it."
+)
+
+PYTHON = inspect.getsource(textwrap.TextWrapper._wrap_chunks)[600:1400]  # noqa: SLF001
+
+CHINESE = (
+    "清晨的雾气还没有散去,老人已经坐在河边的石头上等鱼上钩。他每天都来,不管刮风还是下雨。"
+    "村里的孩子们喜欢围着他,听他讲从前的故事:一九七八年的大水怎样漫过了桥,又怎样在一夜之间退去。"
+    "有人问他为什么总是放走最大的那条鱼,他笑着说:“河是大家的,明年还要见面。”"
+    "太阳升起来以后,水面上像撒了一层碎金子,远处传来了火车的声音。"
+)
+
+TEXTS = {"English": ENGLISH, "Python": PYTHON, "Chinese": CHINESE}

@@ -1,0 +1,16 @@
+// The registration functions of the extension module, one per topic.
+#ifndef NEXTBYTE_BINDINGS_BINDINGS_H_
+#define NEXTBYTE_BINDINGS_BINDINGS_H_
+
+#include <nanobind/nanobind.h>
+
+namespace nextbyte {
+
+void register_errors(nanobind::module_& m);
+void register_pretokenizer(nanobind::module_& m);
+void register_tokenizer(nanobind::module_& m);
+void register_byte_stream(nanobind::module_& m);
+
+}  // namespace nextbyte
+
+#endif  // NEXTBYTE_BINDINGS_BINDINGS_H_

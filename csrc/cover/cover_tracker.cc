@@ -1,0 +1,165 @@
+// push, rollback and enumeration of cover encodings.
+#include "cover/cover_tracker.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "support/error.h"
+
+namespace nextbyte {
+namespace {
+
+std::uint64_t next_context_id() {
+  static std::atomic<std::uint64_t> counter{0};
+  return counter.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Frees a chain of nodes in a loop: left to the destructors, the recursion would be as deep as the
+// text is long. `link(node)` is the node's owning pointer to the next one.
+template <typename Node, typename Link>
+void release_chain(std::shared_ptr<const Node> node, Link link) {
+  while (node && node.use_count() == 1) {
+    std::shared_ptr<const Node> next = std::move(link(*node));
+    node = std::move(next);
+  }
+}
+
+}  // namespace
+
+Context::Context(std::shared_ptr<const Context> parent,
+                 const ContextState& state,
+                 std::size_t position)
+    : parent_(std::move(parent)),
+      state_(state),
+      position_(position),
+      depth_(parent_ ? parent_->depth_ + 1 : 0),
+      id_(next_context_id()),
+      edge_logprob_(std::numeric_limits<double>::quiet_NaN()),
+      path_logprob_(parent_ ? std::numeric_limits<double>::quiet_NaN() : 0.0) {}
+
+Context::~Context() {
+  release_chain(std::move(parent_), [](const Context& c) -> auto& { return c.parent_; });
+}
+
+CoverTracker::Frame::~Frame() {
+  release_chain(std::move(previous), [](const Frame& f) -> auto& { return f.previous; });
+}
+
+CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
+    : tokenizer_(std::move(tokenizer)) {
+  auto root = std::make_shared<const Context>(nullptr, tokenizer_->initial(), 0);
+  auto frame = std::make_shared<Frame>();
+  frame->entries.push_back({root, tokenizer_->table().root()});
+  frame_ = std::move(frame);
+  live_.push_back(enter(std::move(root), tokenizer_->table().root()));
+}
+
+LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,
+                                const TokenTable::Cursor& cursor) const {
+  auto allowed = std::make_shared<const AllowedTokens>(tokenizer_->allowed(context->state()));
+  return {std::move(context), cursor, std::move(allowed)};
+}
+
+bool CoverTracker::push(std::uint8_t byte) {
+  const TokenTable& table = tokenizer_->table();
+  std::vector<LiveContext> next;
+  next.reserve(live_.size() + 2);
+  const std::size_t position = size_ + 1;
+  std::vector<LiveContext> started;
+  for (const LiveContext& live : live_) {
+    TokenTable::Cursor cursor = live.cursor;
+    if (!table.step(cursor, byte)) continue;
+    Rank rest = cursor.first;  // first token that reaches past the new end
+    if (const Rank exact = table.exact(cursor); exact != kNoRank) {
+      ++rest;
+      if (live.allowed->test(exact)) {
+        const TokenId token = table.order()[exact];
+        const ContextState state =
+            tokenizer_->advance(live.context->state(), token, live.allowed->test_interior(exact));
+        started.push_back(
+            enter(std::make_shared<const Context>(live.context, state, position), table.root()));
+      }
+    }
+    if (live.allowed->any(rest, cursor.last)) next.push_back({live.context, cursor, live.allowed});
+  }
+  std::move(started.begin(), started.end(), std::back_inserter(next));
+  if (next.empty()) return false;
+
+  auto frame = std::make_shared<Frame>();
+  frame->previous = frame_;
+  frame->byte = byte;
+  frame->entries.reserve(next.size());
+  for (const LiveContext& live : next) frame->entries.push_back({live.context, live.cursor});
+  frame_ = std::move(frame);
+  live_ = std::move(next);
+  size_ = position;
+  return true;
+}
+
+void CoverTracker::rollback(std::size_t count) {
+  if (count > size_) {
+    throw InvalidInput("cannot roll back " + std::to_string(count) + " bytes: only " +
+                       std::to_string(size_) + " were pushed");
+  }
+  if (count == 0) return;
+  std::shared_ptr<const Frame> frame = frame_;
+  for (std::size_t i = 0; i < count; ++i) frame = frame->previous;
+  std::vector<LiveContext> live;
+  live.reserve(frame->entries.size());
+  for (const Entry& entry : frame->entries) live.push_back(enter(entry.context, entry.cursor));
+  frame_ = std::move(frame);
+  live_ = std::move(live);
+  size_ -= count;
+}
+
+std::string CoverTracker::bytes() const {
+  std::string bytes(size_, '\0');
+  const Frame* frame = frame_.get();
+  for (std::size_t i = size_; i > 0; --i, frame = frame->previous.get()) {
+    bytes[i - 1] = static_cast<char>(frame->byte);
+  }
+  return bytes;
+}
+
+std::shared_ptr<const Context> CoverTracker::common_ancestor() const {
+  std::shared_ptr<const Context> ancestor = live_.front().context;
+  for (const LiveContext& live : live_) {
+    const Context* other = live.context.get();
+    while (ancestor.get() != other) {
+      if (ancestor->depth() >= other->depth()) {
+        ancestor = ancestor->shared_parent();
+      } else {
+        other = other->parent();
+      }
+    }
+  }
+  return ancestor;
+}
+
+std::vector<CoverEncoding> cover_encodings(const CoverTracker& tracker) {
+  const TokenTable& table = tracker.tokenizer().table();
+  std::vector<CoverEncoding> covers;
+  for (const LiveContext& live : tracker.live()) {
+    std::vector<TokenId> tokens;
+    for (const Context* c = live.context.get(); c->parent() != nullptr; c = c->parent()) {
+      tokens.push_back(c->token());
+    }
+    std::reverse(tokens.begin(), tokens.end());
+    if (live.cursor.depth == 0) {  // the context itself ends where the bytes end
+      covers.push_back({tokens, 0});
+      continue;
+    }
+    const Rank exact = table.exact(live.cursor);
+    for (Rank rank = live.cursor.first + (exact == kNoRank ? 0 : 1); rank < live.cursor.last;
+         ++rank) {
+      if (!live.allowed->test(rank)) continue;
+      tokens.push_back(table.order()[rank]);
+      covers.push_back({tokens, table.length(rank) - live.cursor.depth});
+      tokens.pop_back();
+    }
+  }
+  return covers;
+}
+
+}  // namespace nextbyte

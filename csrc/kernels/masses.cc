@@ -1,0 +1,121 @@
+// Portable kernels: one plain loop each, generic over the type of the logits.
+#include "kernels/masses.h"
+
+#include <math.h>
+#include <string.h>
+
+namespace nextbyte::kernels {
+namespace {
+
+double from_half(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 0x1F;
+  const int mantissa = bits & 0x3FF;
+  double value = 0.0;
+  if (exponent == 0) {
+    value = ldexp(mantissa, -24);
+  } else if (exponent == 31) {
+    value = mantissa == 0 ? HUGE_VAL : static_cast<double>(NAN);
+  } else {
+    value = ldexp(mantissa + 1024, exponent - 25);
+  }
+  return (bits & 0x8000) != 0 ? -value : value;
+}
+
+double from_bfloat(std::uint16_t bits) {
+  const std::uint32_t wide = std::uint32_t{bits} << 16;
+  float value = 0.0F;
+  memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+// Calls body(load) with load(i) = logit i as a double: the type is looked at once a row, not once
+// an element.
+template <typename Body>
+auto with_loader(const LogitRow& row, Body body) {
+  switch (row.type) {
+    case LogitType::kFloat16: {
+      const auto* data = static_cast<const std::uint16_t*>(row.data);
+      return body([data](std::size_t i) { return from_half(data[i]); });
+    }
+    case LogitType::kBFloat16: {
+      const auto* data = static_cast<const std::uint16_t*>(row.data);
+      return body([data](std::size_t i) { return from_bfloat(data[i]); });
+    }
+    case LogitType::kFloat64: {
+      const auto* data = static_cast<const double*>(row.data);
+      return body([data](std::size_t i) { return data[i]; });
+    }
+    case LogitType::kFloat32:
+      break;
+  }
+  const auto* data = static_cast<const float*>(row.data);
+  return body([data](std::size_t i) { return static_cast<double>(data[i]); });
+}
+
+// Calls visit(r) for each set bit r < n of `mask`.
+template <typename Visit>
+void for_each_bit(const std::uint64_t* mask, std::size_t n, Visit visit) {
+  for (std::size_t word = 0; word * 64 < n; ++word) {
+    for (std::uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+      visit(word * 64 + static_cast<std::size_t>(__builtin_ctzll(bits)));
+    }
+  }
+}
+
+}  // namespace
+
+RowCheck check_row(const LogitRow& row) {
+  return with_loader(row, [&](auto load) {
+    bool any_finite = false;
+    for (std::size_t i = 0; i < row.size; ++i) {
+      const double logit = load(i);
+      if (isnan(logit)) return RowCheck{RowStatus::kNan, i};
+      if (logit == HUGE_VAL) return RowCheck{RowStatus::kPositiveInfinity, i};
+      any_finite = any_finite || logit != -HUGE_VAL;
+    }
+    return RowCheck{any_finite ? RowStatus::kOk : RowStatus::kNoMass, 0};
+  });
+}
+
+double logit_at(const LogitRow& row, std::size_t index) {
+  return with_loader(row, [&](auto load) { return load(index); });
+}
+
+double masked_masses(const LogitRow& row,
+                     const std::uint32_t* order,
+                     const std::uint64_t* mask,
+                     std::size_t n,
+                     double shift,
+                     double* masses) {
+  return with_loader(row, [&](auto load) {
+    memset(masses, 0, n * sizeof *masses);
+    double total = 0.0;
+    for_each_bit(mask, n, [&](std::size_t r) {
+      masses[r] = exp(load(order[r]) - shift);
+      total += masses[r];
+    });
+    return total;
+  });
+}
+
+double masked_maximum(const LogitRow& row,
+                      const std::uint32_t* order,
+                      const std::uint64_t* mask,
+                      std::size_t n) {
+  return with_loader(row, [&](auto load) {
+    double maximum = -HUGE_VAL;
+    for_each_bit(mask, n, [&](std::size_t r) {
+      const double logit = load(order[r]);
+      if (logit > maximum) maximum = logit;
+    });
+    return maximum;
+  });
+}
+
+double range_sum(const double* values, std::size_t first, std::size_t last) {
+  double sum = 0.0;
+  for (std::size_t i = first; i < last; ++i) sum += values[i];
+  return sum;
+}
+
+}  // namespace nextbyte::kernels

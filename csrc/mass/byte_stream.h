@@ -1,0 +1,108 @@
+// One stream of bytes under a language model: live covers x rows of logits -> 257 log-masses.
+#ifndef NEXTBYTE_MASS_BYTE_STREAM_H_
+#define NEXTBYTE_MASS_BYTE_STREAM_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cover/cover_tracker.h"
+#include "kernels/masses.h"
+
+namespace nextbyte {
+
+inline constexpr std::size_t kEndOfText = 256;
+inline constexpr std::size_t kAlphabetSize = 257;
+using ByteLogprobs = std::array<double, kAlphabetSize>;
+
+// The exact next-byte distribution, by local renormalization over prefix-canonical sequences
+// (docs/theory.md 2): q(t|s) = p(t|s) / Z(s) over allowed t, END_OF_TEXT included iff the text may
+// end after s; A(x) = sum over covers of their q-mass; P(b|x) = A(xb) / A(x).
+//
+// Weights are taken relative to the `base`, the deepest context that all live ones descend from:
+// its own probability cancels, so a long prompt costs rows only from there on. The absolute
+// probability needs the rows above the base too, and only when it is asked for.
+//
+// Protocol: ask pending(); for each context, in order, hand over its row with provide(); then
+// next_byte_logprobs(). Rows of contexts that are no longer live are dropped. Copying is a fork.
+class ByteStream {
+ public:
+  // end_tokens: ids whose probability is that of END_OF_TEXT. Throws InvalidInput if one is not a
+  // special token of the vocabulary (has bytes), or appears twice.
+  ByteStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> end_tokens);
+
+  // Appends bytes, all or none. Throws UnreachableByte (position in the stream) if one cannot
+  // follow; the stream is then as it was.
+  void push(std::string_view bytes);
+  void rollback(std::size_t count);
+  std::size_t size() const noexcept { return tracker_.size(); }
+  const CoverTracker& tracker() const noexcept { return tracker_; }
+
+  using ContextPointer = std::shared_ptr<const Context>;
+
+  // The contexts whose rows next_byte_logprobs() still needs, parents before children; with
+  // `current` false, only those that relative_logprob() needs.
+  std::vector<ContextPointer> pending(bool current = true);
+  // Takes in the row of a pending context. Throws InvalidInput if it is too narrow, or has NaN or
+  // +inf.
+  void provide(const ContextPointer& context, const kernels::LogitRow& row);
+  // Nothing may be pending. Throws UnreachableByte if no live context has any weight, InvalidInput
+  // if one that has any gives none to the tokens that may follow it.
+  const ByteLogprobs& next_byte_logprobs();
+
+  // Forgets the rows that rule out all that may follow: pending() asks for them again, and the
+  // model may be mended by then. next_byte_logprobs() does so itself before it throws.
+  void drop_massless_rows();
+
+  // log A(x) - log P(base): no pending(false) may be left.
+  double relative_logprob();
+  // Contexts above the base whose row base_logprob() still needs, from the root on, each with the
+  // child whose edge the row determines.
+  std::vector<std::pair<ContextPointer, ContextPointer>> unscored() const;
+  // Takes in the row of child's parent, for the edge above `child` only.
+  void provide_edge(const Context& child, const kernels::LogitRow& row) const;
+  // log P(base): no unscored() may be left.
+  double base_logprob() const;
+
+ private:
+  // The masses of the tokens after one context, in rank order, and their normalizer, which is 0
+  // where the model rules out all that may follow. Such a row is an error once it has any weight.
+  struct Row {
+    std::vector<double> masses;
+    double total = 0.0;
+    double end_of_text = 0.0;
+    bool any_finite = true;  // false: every logit was -inf
+  };
+  Row make_row(const Context& context,
+               const AllowedTokens& allowed,
+               const kernels::LogitRow& row) const;
+  // Throws InvalidInput, and drops such rows, if this one has no mass.
+  void require_mass(const Row& row, const Context& context);
+  const Row* find_row(const Context& context) const noexcept;
+  void set_edge(const Context& child, const Row& parent_row) const;
+  // Takes over the rows that forks of this stream have for its live contexts.
+  void adopt_rows();
+  // Sets the unknown edges between the base and the live contexts that the rows at hand determine.
+  void fill_edges();
+  void keep_live_rows();
+  // Sum of the edges from the base to `context`: -inf if one is, else NaN if one is unknown.
+  static double weight(const Context& context, const Context& base) noexcept;
+  // Is some known edge at or above `context` of probability zero?
+  static bool weight_is_zero(const Context& context) noexcept;
+  bool push_byte(std::uint8_t byte);
+
+  CoverTracker tracker_;
+  std::vector<TokenId> end_tokens_;
+  std::vector<std::pair<ContextPointer, std::shared_ptr<const Row>>> rows_;  // of live contexts
+  std::optional<ByteLogprobs> logprobs_;  // at the current position
+};
+
+}  // namespace nextbyte
+
+#endif  // NEXTBYTE_MASS_BYTE_STREAM_H_

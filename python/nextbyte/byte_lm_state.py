@@ -1,0 +1,266 @@
+"""`ByteLMState`: a stream of bytes and the contexts that the language model has read for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import WeakValueDictionary, ref
+
+import numpy as np
+
+from nextbyte.byte_model import ALPHABET_SIZE
+from nextbyte.errors import InvalidInputError
+from nextbyte.text_input import as_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from nextbyte import _core
+    from nextbyte.backends import Branch
+
+_SCORED_AT_ONCE: Final = 128
+"""Contexts per batch when the absolute probability of a prompt is asked for."""
+
+_LONG_RUN: Final = 8
+"""Tokens read at once from which on the row after them is kept."""
+
+_KEPT_ROWS: Final = 4
+"""Rows that a lineage keeps so; the oldest goes first."""
+
+
+class Evaluated:
+    """A context that the backend has read. Keeps its evaluated ancestor, for rollback.
+
+    Its row is given back, except that of a long run of tokens (a prompt): there is nothing to read
+    on from in the middle of the run, so getting the row again would mean to read it all again.
+    """
+
+    __slots__ = ("__weakref__", "ancestor", "branch", "keeps_row")
+
+    def __init__(self, branch: Branch, ancestor: Evaluated | None, *, run: int) -> None:
+        self.branch = branch
+        self.ancestor = ancestor
+        self.keeps_row = run >= _LONG_RUN
+
+    def release(self, *, kept: bool = False) -> None:
+        """Give the row back; one that is kept, only if `kept` says so."""
+        if kept or not self.keeps_row:
+            self.keeps_row = False
+            self.branch.release_logits()
+
+
+class Reader(Protocol):
+    """The side of a `ByteLM` that its states use."""
+
+    def extend(self, requests: Sequence[tuple[Evaluated | None, list[int]]]) -> list[Branch]:
+        """Evaluate contexts below evaluated ones in one batch."""
+
+    def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
+        """Return the laws of states of this model, shape (n, 257)."""
+
+
+class _Lineage:
+    """What a state and its forks share: the contexts that any of them has had evaluated."""
+
+    def __init__(self) -> None:
+        self.evaluated: WeakValueDictionary[int, Evaluated] = WeakValueDictionary()
+        self._long_runs: deque[ref[Evaluated]] = deque()
+
+    def add(self, context: _core.Context, evaluated: Evaluated) -> None:
+        self.evaluated[context.id] = evaluated
+        if evaluated.keeps_row:
+            self._long_runs.append(ref(evaluated))
+        if len(self._long_runs) > _KEPT_ROWS:
+            oldest = self._long_runs.popleft()()
+            if oldest is not None:
+                oldest.release(kept=True)
+
+
+class ByteLMState:
+    """A position in a text under a `ByteLM`; see `nextbyte.ByteState`. Made by `ByteLM.start`."""
+
+    def __init__(self, lm: Reader, stream: _core.ByteStream, start_token: int | None) -> None:
+        self._lm = lm
+        self._stream = stream
+        self._start_token = start_token
+        # A context stays evaluated while some state holds it, or one below it.
+        self._lineage = _Lineage()
+        self._held: list[Evaluated] = []
+        self._lm_evaluations = 0
+
+    def belongs_to(self, lm: Reader) -> bool:
+        """Say whether this state was made by `lm`."""
+        return self._lm is lm
+
+    @property
+    def prefix(self) -> bytes:
+        """Every byte pushed so far, the prompt included."""
+        return self._stream.prefix
+
+    @property
+    def bound(self) -> float:
+        """Bound on the total variation error of the distributions: 0.0, they are exact."""
+        return 0.0
+
+    @property
+    def lm_evaluations(self) -> int:
+        """Rows of logits that this lineage has asked the language model for."""
+        return self._lm_evaluations
+
+    @property
+    def logprob(self) -> float:
+        """Natural log of P(a text starts with `prefix`), the prompt included.
+
+        The contexts of a prompt are evaluated (in batches) the first time this is asked for; the
+        next-byte distribution does not need them.
+        """
+        try:
+            _evaluate([self], current=False)
+            self._score_base()
+            return self._stream.base_logprob() + self._stream.relative_logprob()
+        except InvalidInputError:  # a row that is no distribution
+            self._forget_rows()
+            raise
+
+    def next_byte_logprobs(self) -> NDArray[np.float64]:
+        """Return the law of the next byte, shape (257,), float64; see `ByteState`."""
+        row: NDArray[np.float64] = self._lm.next_byte_logprobs([self])[0]
+        return row
+
+    def push(self, data: bytes) -> None:
+        """Append bytes, all or none.
+
+        Raises
+        ------
+        UnreachableByteError
+            A byte has probability zero; `position` counts from the start of the text.
+        """
+        self._stream.push(as_bytes(data, name="data"))
+
+    def fork(self) -> ByteLMState:
+        """Return an independent state at the same position; history and KV cache are shared."""
+        other = ByteLMState(self._lm, self._stream.fork(), self._start_token)
+        other._lineage = self._lineage
+        other._held = list(self._held)
+        other._lm_evaluations = self._lm_evaluations
+        return other
+
+    def rollback(self, n: int) -> None:
+        """Take back the last `n` bytes. Their contexts are evaluated again if they come back."""
+        if n < 0:
+            raise InvalidInputError(f"n must not be negative, got {n}")
+        self._stream.rollback(n)
+
+    def __repr__(self) -> str:
+        return f"ByteLMState(prefix={self.prefix[-32:]!r}, bytes={len(self._stream)})"
+
+    def _nearest(self, context: _core.Context | None) -> tuple[Evaluated | None, list[int]]:
+        """Return the nearest evaluated context at or above this one, and the tokens after it."""
+        tokens: list[int] = []
+        while context is not None:
+            evaluated = self._lineage.evaluated.get(context.id)
+            if evaluated is not None:
+                return evaluated, tokens[::-1]
+            if context.parent is not None:
+                tokens.append(context.token)
+            context = context.parent
+        if self._start_token is not None:
+            tokens.append(self._start_token)
+        return None, tokens[::-1]
+
+    def _request(self, context: _core.Context) -> tuple[Evaluated | None, list[int]]:
+        """Return what the backend has to read for the row of a context.
+
+        The search begins above the context: it may have been evaluated before, and its row given
+        back since.
+        """
+        if context.parent is None:
+            return None, [] if self._start_token is None else [self._start_token]
+        ancestor, tokens = self._nearest(context.parent)
+        return ancestor, [*tokens, context.token]
+
+    def _hold(self) -> None:
+        nearest = (self._nearest(context)[0] for context in self._stream.live)
+        self._held = [evaluated for evaluated in nearest if evaluated is not None]
+
+    def _forget_rows(self) -> None:
+        """Keep no row that may be bad: the next query asks the model again."""
+        self._stream.drop_massless_rows()
+        for evaluated in self._held:
+            evaluated.release(kept=True)
+
+    def _score_base(self) -> None:
+        """Evaluate what the absolute weight of the live contexts' common ancestor needs."""
+        edges = self._stream.unscored()
+        last: Evaluated | None = None
+        for first in range(0, len(edges), _SCORED_AT_ONCE):
+            batch = edges[first : first + _SCORED_AT_ONCE]
+            nearest = [self._request(parent) for parent, _ in batch]
+            branches = self._lm.extend(nearest)
+            for (parent, child), (ancestor, _), branch in zip(
+                batch, nearest, branches, strict=True
+            ):
+                self._stream.provide_edge(child, branch.logits)
+                last = Evaluated(branch, ancestor, run=0)
+                last.release()
+                self._lineage.add(parent, last)
+            self._lm_evaluations += len(batch)
+        del last  # it carried the prefix from batch to batch
+
+
+def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
+    """Return the laws of many states of one `ByteLM`, shape (n, 257), from one batch."""
+    rows = np.empty((len(states), ALPHABET_SIZE))
+    try:
+        _evaluate(states, current=True)
+        for row, state in zip(rows, states, strict=True):
+            state._stream.next_byte_logprobs(row)  # noqa: SLF001
+    except InvalidInputError:  # a row that is no distribution
+        for state in states:
+            state._forget_rows()  # noqa: SLF001
+        raise
+    return rows
+
+
+def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
+    """Get every row that the states still need, in one batch; forks share theirs."""
+    wanted: dict[int, tuple[_core.Context, list[ByteLMState]]] = {}
+    for state in {id(state): state for state in states}.values():
+        for context in state._stream.pending(current=current):  # noqa: SLF001
+            wanted.setdefault(context.id, (context, []))[1].append(state)
+    for evaluated, context, owners in _read(wanted):
+        for state in owners:
+            state._stream.provide(context, evaluated.branch.logits)  # noqa: SLF001
+        evaluated.release()
+    if wanted:
+        for state in states:
+            state._hold()  # noqa: SLF001
+
+
+def _read(
+    wanted: dict[int, tuple[_core.Context, list[ByteLMState]]],
+) -> list[tuple[Evaluated, _core.Context, list[ByteLMState]]]:
+    """Return every wanted context with its row: one that was kept, or one of a single batch."""
+    found = []
+    missing = []
+    for context, owners in wanted.values():
+        evaluated = owners[0]._lineage.evaluated.get(context.id)  # noqa: SLF001
+        if evaluated is not None and evaluated.keeps_row:
+            found.append((evaluated, context, owners))
+        else:
+            missing.append((context, owners, *owners[0]._request(context)))  # noqa: SLF001
+    if not missing:
+        return found
+    lm = missing[0][1][0]._lm  # noqa: SLF001
+    branches = lm.extend([(ancestor, tokens) for _, _, ancestor, tokens in missing])
+    for (context, owners, _, tokens), branch in zip(missing, branches, strict=True):
+        # Parents come first, so the nearest ancestor may be one of this very batch.
+        ancestor = None if context.parent is None else owners[0]._nearest(context.parent)[0]  # noqa: SLF001
+        evaluated = Evaluated(branch, ancestor, run=len(tokens))
+        found.append((evaluated, context, owners))
+        owners[0]._lineage.add(context, evaluated)  # noqa: SLF001 - the owners are of one lineage
+        for state in owners:
+            state._lm_evaluations += 1  # noqa: SLF001
+    return found

@@ -1,0 +1,193 @@
+"""The command line: declares the arguments, runs a command, turns errors into one line.
+
+Exit status: 0 done, 2 an error, 130 interrupted, 141 the reader of stdout went away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import importlib.metadata
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from nextbyte import commands
+from nextbyte.errors import NextByteError
+from nextbyte.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+DEFAULT_MODEL: Final = "smollm2-135m"
+EXIT_ERROR: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+EXIT_BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments without the program's name; by default those of this process.
+
+    Returns
+    -------
+    int
+        The exit status, as listed above.
+
+    Examples
+    --------
+    >>> main(["fetch", "no-such-model", "--quiet"])
+    2
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as end:  # argparse has said what there was to say
+        return end.code if isinstance(end.code, int) else EXIT_ERROR
+    run: Callable[[argparse.Namespace], None] = arguments.run
+    try:
+        run(arguments)
+        sys.stdout.flush()  # here, so that a reader who went away is noticed here
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (NextByteError, OSError) as error:
+        message = " ".join(line.strip() for line in str(error).splitlines())
+        print(f"nextbyte: error: {message or type(error).__name__}", file=sys.stderr)
+        return EXIT_ERROR
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Declare every command and option."""
+    parser = argparse.ArgumentParser(
+        prog="nextbyte",
+        description="Exact next-byte distributions from a tokenized language model.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"nextbyte {_version()}")
+    shared = _shared_options()
+    model = _model_option()
+    text = _text_options()
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add = functools.partial(subparsers.add_parser, allow_abbrev=False)
+
+    fetch = add("fetch", parents=[shared], help="get an embedded model, print its folder")
+    fetch.add_argument("name", metavar="NAME", help=f"for example {DEFAULT_MODEL}")
+    fetch.set_defaults(run=commands.run_fetch)
+
+    next_bytes = add(
+        "next-bytes", parents=[text, model, shared], help="show what can follow a text"
+    )
+    next_bytes.add_argument(
+        "--top", type=_count, default=8, metavar="N", help="rows to show (default: 8)"
+    )
+    next_bytes.add_argument(
+        "--compare", action="store_true", help="show what plain tokenization predicts beside"
+    )
+    next_bytes.add_argument("--json", action="store_true", help="print one JSON object")
+    next_bytes.set_defaults(run=commands.run_next_bytes)
+
+    complete = add("complete", parents=[text, model, shared], help="continue a text")
+    _add_sampling_options(complete)
+    complete.add_argument("--echo", action="store_true", help="print the prompt first")
+    complete.add_argument("--no-stream", action="store_true", help="print all at the end")
+    complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    complete.set_defaults(run=commands.run_complete)
+
+    demo = add("demo", parents=[model, shared], help="exact bytes beside plain tokenization")
+    demo.add_argument("--top", type=_count, default=6, metavar="N", help="rows (default: 6)")
+    demo.add_argument(
+        "--max-bytes", type=int, default=36, metavar="N", help="completion length (default: 36)"
+    )
+    demo.set_defaults(run=commands.run_demo)
+    return parser
+
+
+def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every field of `SamplingParams`, with the library's defaults."""
+    group = parser.add_argument_group("sampling")
+    default = SamplingParams()
+    numbers: dict[str, tuple[type, str]] = {
+        "max_bytes": (int, "the most bytes to sample"),
+        "temperature": (float, "0 is greedy"),
+        "top_k": (int, "keep this many most probable bytes; 0 keeps all"),
+        "top_p": (float, "keep the fewest bytes that hold this probability"),
+        "min_p": (float, "keep bytes this probable relative to the most probable"),
+    }
+    for name, (kind, text) in numbers.items():
+        value = getattr(default, name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            default=value,
+            metavar="N" if kind is int else "X",
+            help=f"{text} (default: {value})",
+        )
+    group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same bytes")
+    group.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end here (repeatable)"
+    )
+
+
+def _shared_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+    options.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="bars on stderr (default: where it is a terminal)",
+    )
+    return options
+
+
+def _model_option() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--model",
+        default=os.environ.get("NEXTBYTE_MODEL", DEFAULT_MODEL),
+        metavar="PATH_OR_NAME",
+        help=f"model directory or embedded model (default: NEXTBYTE_MODEL or {DEFAULT_MODEL})",
+    )
+    return options
+
+
+def _text_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("text", metavar="TEXT", help="the prompt, as it is; - reads stdin")
+    options.add_argument(
+        "-e", "--escapes", action="store_true", help=r"read \n, \xHH, \uHHHH in TEXT and --stop"
+    )
+    return options
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("nextbyte")
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+def _count(text: str) -> int:
+    """Parse an integer of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer >= 1, got {text}")
+    return number
+
+
+def _silence_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush stays quiet."""
+    with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,1 @@
+"""Tokenizer files, one loader each; all reduce to `TokenizerDescription`."""

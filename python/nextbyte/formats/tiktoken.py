@@ -1,0 +1,61 @@
+"""Reads tiktoken rank files: one `base64(token bytes) rank` a line."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from nextbyte.errors import InvalidInputError, TokenizerFormatError
+from nextbyte.formats.description import NO_RANK, TokenizerDescription
+from nextbyte.formats.patterns import BY_NAME
+from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def load_tiktoken(
+    path: Path, *, pattern: str, special_tokens: Mapping[str, int] | None = None
+) -> TokenizerDescription:
+    """Read a rank file. The file has no pre-tokenizer: `pattern` is a regex or a name for one.
+
+    Raises
+    ------
+    InvalidInputError
+        `pattern` is a word that names none.
+    TokenizerFormatError
+        A line is not `base64 rank`, or a rank or a token occurs twice.
+    """
+    if pattern not in BY_NAME and pattern.isidentifier():
+        raise InvalidInputError(
+            f"pattern {pattern!r} is neither a regex nor one of the names {', '.join(BY_NAME)}"
+        )
+    ranks: dict[bytes, int] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            encoded, rank = line.split()
+            token = base64.b64decode(encoded, validate=True)
+            value = int(rank)
+        except (ValueError, binascii.Error):
+            message = f"{path}: line {number} is not 'base64 rank': {line[:60]!r}"
+            raise TokenizerFormatError(message) from None
+        if token in ranks or not token or not 0 <= value < MAX_TOKENS:
+            raise TokenizerFormatError(f"{path}: line {number} repeats a token or is out of range")
+        ranks[token] = value
+    if not ranks:
+        raise TokenizerFormatError(f"{path}: no ranks in the file; is it a tiktoken rank file?")
+
+    specials = dict(special_tokens or {})
+    token_bytes = arrange(ranks.items(), specials, source=str(path))
+    return TokenizerDescription(
+        source=str(path),
+        token_bytes=token_bytes,
+        ranks=[value if token else NO_RANK for value, token in enumerate(token_bytes)],
+        stages=[BY_NAME.get(pattern, pattern)],
+        special_tokens=specials,
+        ignore_merges=True,  # tiktoken looks a whole piece up before it merges
+    )

@@ -1,0 +1,239 @@
+"""`Tokenizer`: a real model's tokenizer, compiled for exact covers of byte prefixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nextbyte import _core
+from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.formats.tiktoken import load_tiktoken
+from nextbyte.formats.tokenizer_json import load_tokenizer_json
+from nextbyte.models.resolve import resolve_model
+from nextbyte.text_input import as_bytes
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    from nextbyte.formats.description import TokenizerDescription
+
+Exactness = Literal["exact"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerReport:
+    """What was compiled. Counts are of tokens, classes, states; see the field names."""
+
+    source: str
+    family: str
+    exactness: Exactness
+    vocabulary_size: int
+    reachable_tokens: int
+    special_tokens: dict[str, int]
+    missing_bytes: bytes
+    stages: list[str]
+    character_classes: int
+    automaton_states: int
+    automaton_subsets: int
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer with its exact cover encodings.
+
+    Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
+    special or added token in it is encoded like any other text.
+
+    Examples
+    --------
+    >>> import nextbyte as nb
+    >>> tok = nb.Tokenizer.from_pretrained("smollm2-135m")
+    >>> tok.decode(tok.encode("hello world"))
+    b'hello world'
+    >>> tok.exactness
+    'exact'
+    """
+
+    def __init__(self, description: TokenizerDescription) -> None:
+        """Compile a plain description; use the `from_...` constructors for files."""
+        self._description = description
+        try:
+            self._compiled = _compile(description)
+        except (TokenizerFormatError, UnsupportedTokenizerError) as error:
+            raise type(error)(f"{description.source}: {error}") from None
+        if description.ignore_merges:
+            self._require_all_reachable()
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+    ) -> Tokenizer:
+        """Load a `tokenizer.json`, or a directory that has one.
+
+        Parameters
+        ----------
+        path
+            The file or the directory.
+        ignore_added_words
+            Accept a file whose added tokens are not all special. Its own encoder reads such tokens
+            out of text; this tokenizer is then exact for the encoder with that switched off.
+
+        Raises
+        ------
+        TokenizerFormatError
+            The file is missing, or is not a tokenizer file, or contradicts itself.
+        UnsupportedTokenizerError
+            The file uses something whose covers are not known to be exact.
+        """
+        path = Path(path)
+        if path.is_dir():
+            path /= "tokenizer.json"
+        if not path.is_file():
+            raise TokenizerFormatError(f"{path}: no such file; give the path of a tokenizer.json")
+        return cls(load_tokenizer_json(path, ignore_added_words=ignore_added_words))
+
+    @classmethod
+    def from_pretrained(cls, path_or_name: str | os.PathLike[str]) -> Tokenizer:
+        """Load the tokenizer of a model directory or of an embedded model ("smollm2-135m")."""
+        return cls.from_file(resolve_model(path_or_name))
+
+    @classmethod
+    def from_tiktoken(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        pattern: str,
+        special_tokens: Mapping[str, int] | None = None,
+    ) -> Tokenizer:
+        """Load a tiktoken rank file, which has no pre-tokenizer of its own.
+
+        Parameters
+        ----------
+        path
+            The file: one `base64 rank` a line.
+        pattern
+            The pre-tokenizer: "gpt2", "cl100k", "o200k", "llama3", "qwen2", or a regex.
+        special_tokens
+            Content and id of each special token.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise TokenizerFormatError(f"{path}: no such file; give the path of a rank file")
+        return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
+
+    def _require_all_reachable(self) -> None:
+        """Refuse `ignore_merges` where it changes an encoding: then covers need another rule."""
+        for token, data in enumerate(self._description.token_bytes):
+            if data and not self._compiled.is_reachable(token):
+                raise UnsupportedTokenizerError(
+                    f"{self._description.source}: token {token} ({data!r}) is the encoding of its "
+                    "own bytes although no merges produce it (ignore_merges, or tiktoken's "
+                    "whole-piece rule); exact covers of such tokenizers are not supported yet"
+                )
+
+    @property
+    def compiled(self) -> _core.CompiledTokenizer:
+        """The core's object, for `ByteLM`."""
+        return self._compiled
+
+    @property
+    def exactness(self) -> Exactness:
+        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded."""
+        return "exact"
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the greatest token id, special tokens included."""
+        return self._compiled.vocabulary_size
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """Content and id of every added token."""
+        return dict(self._description.special_tokens)
+
+    def encode(self, text: str | bytes) -> list[int]:
+        """Return the tokenizer's own token ids of a complete text.
+
+        Raises
+        ------
+        InvalidInputError
+            Invalid UTF-8, a lone surrogate, or a byte that has no token, with its position.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
+        1
+        """
+        return self._compiled.encode(as_bytes(text, name="text"))
+
+    def token_bytes(self, token: int) -> bytes:
+        """Return the bytes of one token; b"" for a special token."""
+        if not 0 <= token < self.vocab_size:
+            raise InvalidInputError(
+                f"token id {token} is outside the vocabulary of {self.vocab_size}"
+            )
+        return self._description.token_bytes[token]
+
+    def decode(self, tokens: Iterable[int]) -> bytes:
+        """Return the bytes of a token sequence; special tokens have none."""
+        return b"".join(self.token_bytes(token) for token in tokens)
+
+    def cover_encodings(self, prefix: str | bytes) -> list[tuple[tuple[int, ...], int]]:
+        """Return every cover encoding of a byte prefix.
+
+        A cover is a token sequence that is the beginning of the encoding of some text, whose bytes
+        start with `prefix`, and whose last token reaches the prefix's end (Phan et al.,
+        arXiv 2410.09303, with prefix-canonical for "valid").
+
+        Returns
+        -------
+        list of (token ids, overhang)
+            `overhang` is the number of bytes past the prefix's end. Empty if no text that this
+            tokenizer encodes starts so. There can be as many as there are tokens.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> tok = nb.Tokenizer.from_pretrained("smollm2-135m")
+        >>> covers = tok.cover_encodings(b"hell")
+        >>> min(tok.decode(ids) for ids, overhang in covers if overhang == 1)
+        b'helld'
+        """
+        covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
+        return [(tuple(tokens), overhang) for tokens, overhang in covers]
+
+    def report(self) -> TokenizerReport:
+        """Return what was compiled, in figures."""
+        tokens = self._description.token_bytes
+        single = {token for token in tokens if len(token) == 1}
+        pretokenizer = self._compiled.pretokenizer
+        return TokenizerReport(
+            source=self._description.source,
+            family="byte-level BPE",
+            exactness=self.exactness,
+            vocabulary_size=self.vocab_size,
+            reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
+            special_tokens=self.special_tokens,
+            missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
+            stages=list(self._description.stages),
+            character_classes=pretokenizer.num_classes,
+            automaton_states=pretokenizer.num_raw_states,
+            automaton_subsets=pretokenizer.num_subsets,
+        )
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"
+
+
+def _compile(description: TokenizerDescription) -> _core.CompiledTokenizer:
+    if description.merges is not None:
+        return _core.CompiledTokenizer.from_merges(
+            description.token_bytes, description.merges, description.stages
+        )
+    if description.ranks is not None:
+        return _core.CompiledTokenizer.from_ranks(
+            description.token_bytes, description.ranks, description.stages
+        )
+    raise TokenizerFormatError("neither merges nor ranks")

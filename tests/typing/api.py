@@ -1,0 +1,151 @@
+"""The public API as a user's strictly typed program: type-checked by mypy, never run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_type
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nextbyte as nb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def tokenizers(path: Path) -> nb.Tokenizer:
+    tokenizer = nb.Tokenizer.from_file(path / "tokenizer.json")
+    assert_type(tokenizer.vocab_size, int)
+    assert_type(tokenizer.encode("text"), list[int])
+    assert_type(tokenizer.decode(tokenizer.encode(b"bytes")), bytes)
+    assert_type(tokenizer.cover_encodings(b"hell"), list[tuple[tuple[int, ...], int]])
+    return nb.Tokenizer.from_file(str(path))
+
+
+def logits(contexts: list[list[int]]) -> NDArray[np.float32]:
+    return np.zeros((len(contexts), 10), np.float32)
+
+
+def language_models(tokenizer: nb.Tokenizer, backend: nb.Backend, path: Path) -> list[nb.ByteLM]:
+    return [
+        nb.ByteLM(tokenizer, backend),
+        nb.ByteLM.from_function(tokenizer, logits),
+        nb.ByteLM.from_function(tokenizer, logits, start_token=0, end_tokens=(1, 2)),
+        nb.ByteLM.from_pretrained("smollm2-135m"),
+        nb.ByteLM.from_pretrained(path),
+    ]
+
+
+def states(lm: nb.ByteLM) -> nb.ByteState:
+    state = lm.start("An apple a day keeps the ")
+    assert_type(state.next_byte_logprobs(), NDArray[np.float64])
+    state.push(b"d")
+    twin = state.fork()
+    twin.rollback(1)
+    assert_type(state.prefix, bytes)
+    assert_type(state.logprob, float)
+    assert_type(state.bound, float)
+    assert_type(state.lm_evaluations, int)
+    assert_type(lm.next_byte_logprobs([state, twin]), NDArray[np.float64])
+    return twin
+
+
+def sampling(lm: nb.ByteLM) -> str:
+    params = nb.SamplingParams(temperature=0.7, top_p=0.95, max_bytes=200, stop=[b"\n\n"], seed=0)
+    for chunk in nb.stream(lm, b"Once", params):
+        assert_type(chunk.bytes, bytes)
+    generation = nb.generate(lm, "Once", params)
+    assert_type(generation.bytes, bytes)
+    return generation.text
+
+
+def impossible(state: nb.ByteState) -> tuple[int, int] | None:
+    try:
+        state.push(b"\xff")
+    except nb.errors.UnreachableByteError as error:
+        assert_type(error.position, int)
+        return error.position, error.byte
+    return None
+
+
+def end_of_text(row: NDArray[np.float64]) -> float:
+    return float(row[nb.END_OF_TEXT])
+
+
+class UniformState:
+    """A user's own state: inherits from nothing of nextbyte."""
+
+    def __init__(self, prefix: bytes) -> None:
+        self._prefix = bytearray(prefix)
+
+    @property
+    def prefix(self) -> bytes:
+        return bytes(self._prefix)
+
+    @property
+    def logprob(self) -> float:
+        return -len(self._prefix) * float(np.log(257))
+
+    @property
+    def bound(self) -> float:
+        return 0.0
+
+    @property
+    def lm_evaluations(self) -> int:
+        return 0
+
+    def next_byte_logprobs(self) -> NDArray[np.float64]:
+        return np.full(257, -np.log(257))
+
+    def push(self, data: bytes) -> None:
+        self._prefix += data
+
+    def fork(self) -> UniformState:
+        return UniformState(self.prefix)
+
+    def rollback(self, n: int) -> None:
+        del self._prefix[len(self._prefix) - n :]
+
+
+class UniformModel:
+    """A user's own byte model."""
+
+    def start(self, prompt: str | bytes = b"") -> UniformState:
+        return UniformState(prompt.encode() if isinstance(prompt, str) else prompt)
+
+    def next_byte_logprobs(self, states: Sequence[nb.ByteState]) -> NDArray[np.float64]:
+        return np.stack([state.next_byte_logprobs() for state in states])
+
+
+def own_model() -> nb.ByteModel:
+    model = UniformModel()
+    nb.generate(model, "any byte model samples")
+    return model
+
+
+class ZeroBranch:
+    """A user's own branch."""
+
+    def __init__(self, width: int) -> None:
+        self._row = np.zeros(width, np.float32)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        return self._row
+
+    def release_logits(self) -> None:
+        self._row = self._row[:0]
+
+
+class ZeroBackend:
+    """A user's own backend."""
+
+    vocab_size = 10
+
+    def extend(self, requests: Sequence[tuple[nb.Branch | None, Sequence[int]]]) -> list[nb.Branch]:
+        return [ZeroBranch(self.vocab_size) for _ in requests]
+
+
+def own_backend(tokenizer: nb.Tokenizer) -> nb.ByteLM:
+    return nb.ByteLM(tokenizer, ZeroBackend())
