@@ -130,10 +130,24 @@ class ByteLM:
         return cls(tokenizer, backend)
 
     @classmethod
-    def from_pretrained(cls, path_or_name: str | os.PathLike[str], **options: Any) -> ByteLM:  # noqa: ANN401
-        """Load tokenizer and model from a transformers directory or an embedded model's name.
+    def from_pretrained(
+        cls,
+        path_or_name: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> ByteLM:
+        """Load tokenizer and model.
 
-        `options` go to `TransformersBackend.from_pretrained` (for example `dtype`).
+        Parameters
+        ----------
+        path_or_name
+            A transformers directory, the name of an embedded model ("smollm2-135m"), or a name on
+            the Hugging Face hub.
+        ignore_added_words
+            As for `Tokenizer.from_file`.
+        options
+            For `TransformersBackend.from_pretrained`, `dtype` for example.
 
         Examples
         --------
@@ -142,7 +156,7 @@ class ByteLM:
         49152
         """
         directory = resolve_model(path_or_name)
-        tokenizer = Tokenizer.from_file(directory)
+        tokenizer = Tokenizer.from_file(directory, ignore_added_words=ignore_added_words)
         return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
 
     def start(

@@ -72,7 +72,10 @@ class _Lineage:
         self.evaluated[context.id] = evaluated
         if evaluated.keeps_row:
             self._long_runs.append(ref(evaluated))
-        if len(self._long_runs) > _KEPT_ROWS:
+
+    def trim(self) -> None:
+        """Give the oldest kept rows back. Only once the rows of a batch have been taken in."""
+        while len(self._long_runs) > _KEPT_ROWS:
             oldest = self._long_runs.popleft()()
             if oldest is not None:
                 oldest.release(kept=True)
@@ -237,6 +240,7 @@ def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
     if wanted:
         for state in states:
             state._hold()  # noqa: SLF001
+            state._lineage.trim()  # noqa: SLF001
 
 
 def _read(

@@ -94,9 +94,19 @@ class Tokenizer:
         return cls(load_tokenizer_json(path, ignore_added_words=ignore_added_words))
 
     @classmethod
-    def from_pretrained(cls, path_or_name: str | os.PathLike[str]) -> Tokenizer:
-        """Load the tokenizer of a model directory or of an embedded model ("smollm2-135m")."""
-        return cls.from_file(resolve_model(path_or_name))
+    def from_pretrained(
+        cls, path_or_name: str | os.PathLike[str], *, ignore_added_words: bool = False
+    ) -> Tokenizer:
+        """Load the tokenizer of a model: a directory, an embedded model, or a hub name.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").decode([28120])
+        b'hello'
+        """
+        directory = resolve_model(path_or_name)
+        return cls.from_file(directory, ignore_added_words=ignore_added_words)
 
     @classmethod
     def from_tiktoken(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nextbyte.errors import InvalidInputError, MissingDependencyError
+from nextbyte.errors import FetchError, InvalidInputError, MissingDependencyError
 from nextbyte.models.fetch import fetch
 from nextbyte.models.registry import MODELS
 
@@ -26,6 +26,8 @@ def resolve_model(path_or_name: str | os.PathLike[str]) -> Path:
     ------
     InvalidInputError
         None of these.
+    FetchError
+        The hub, or `fetch`, could not give the model.
     MissingDependencyError
         A hub name, and `huggingface_hub` is not installed.
     """
@@ -43,7 +45,13 @@ def resolve_model(path_or_name: str | os.PathLike[str]) -> Path:
                 f"{name!r} looks like a hub name, which needs huggingface_hub: "
                 "pip install 'nextbyte[transformers]'"
             ) from None
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+        try:
+            return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+        except (OSError, ValueError) as error:  # no network, no such model, not allowed, ...
+            raise FetchError(
+                f"{name!r} is no directory here, and the Hugging Face hub did not give a model of "
+                f"that name: {error}"
+            ) from error
     raise InvalidInputError(
         f"{name!r} is neither a directory nor an embedded model ({', '.join(MODELS)})"
     )
