@@ -1,7 +1,7 @@
 """Question: what does an exact next byte cost, and is it exact? SmolLM2-135M in float32.
 
-Run: python bench/next_bytes.py [--bytes N]. Prints one Markdown table row for each text, then the
-look-ahead case, then time and memory after short and long prefixes.
+Run: python bench/next_bytes.py [--bytes N] [--part PART]. Prints one Markdown table row for each
+text, then the look-ahead case, then time and memory after short and long prefixes.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def length_and_memory(lm, backend):
         "| resident MiB |"
     )
     print("|---|---|---|---|---|---|")
-    for prompt_bytes, generated in ((200, 200), (20_000, 200), (200, 2000)):
+    for prompt_bytes, generated in ((200, 200), (200, 2000), (20_000, 200)):
         prompt = (filler * (prompt_bytes // len(filler) + 1))[:prompt_bytes]
         state = lm.start(prompt)
         state.next_byte_logprobs()
@@ -167,14 +167,16 @@ def length_and_memory(lm, backend):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", type=int, default=600, help="read this much of each text")
-    parser.add_argument("--skip-long", action="store_true", help="leave out the 20,000-byte prompt")
+    parser.add_argument("--part", choices=["texts", "look-ahead", "length"], help="only this")
     options = parser.parse_args()
     plain = nb.ByteLM.from_pretrained("smollm2-135m")
     backend = TimedBackend(plain.backend)
     lm = nb.ByteLM(plain.tokenizer, backend)
-    texts_table(lm, backend, options.bytes)
-    look_ahead(lm)
-    if not options.skip_long:
+    if options.part in {None, "texts"}:
+        texts_table(lm, backend, options.bytes)
+    if options.part in {None, "look-ahead"}:
+        look_ahead(lm)
+    if options.part in {None, "length"}:
         length_and_memory(lm, backend)
 
 
