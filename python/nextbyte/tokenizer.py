@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 from nextbyte import _core
 from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.formats import load_any
+from nextbyte.formats.gguf import load_gguf
+from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
-from nextbyte.formats.tokenizer_json import load_tokenizer_json
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
 
@@ -69,12 +71,12 @@ class Tokenizer:
     def from_file(
         cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
     ) -> Tokenizer:
-        """Load a `tokenizer.json`, or a directory that has one.
+        """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
 
         Parameters
         ----------
         path
-            The file or the directory.
+            The file or the directory. The file's name and content say which loader reads it.
         ignore_added_words
             Accept a file whose added tokens are not all special. Its own encoder reads such tokens
             out of text; this tokenizer is then exact for the encoder with that switched off.
@@ -89,9 +91,8 @@ class Tokenizer:
         path = Path(path)
         if path.is_dir():
             path /= "tokenizer.json"
-        if not path.is_file():
-            raise TokenizerFormatError(f"{path}: no such file; give the path of a tokenizer.json")
-        return cls(load_tokenizer_json(path, ignore_added_words=ignore_added_words))
+        _require_file(path, "tokenizer.json")
+        return cls(load_any(path, ignore_added_words=ignore_added_words))
 
     @classmethod
     def from_pretrained(
@@ -128,9 +129,54 @@ class Tokenizer:
             Content and id of each special token.
         """
         path = Path(path)
-        if not path.is_file():
-            raise TokenizerFormatError(f"{path}: no such file; give the path of a rank file")
+        _require_file(path, "rank file")
         return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
+
+    @classmethod
+    def from_gguf(
+        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+    ) -> Tokenizer:
+        """Load the tokenizer of a GGUF file, with weights or without.
+
+        The file only names its pre-tokenizer; the stages of a name are in a table here. A
+        normalizer of the model's own tokenizer (Qwen's NFC, for example) is no part of the file:
+        covers are exact for the encoder without it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        ignore_added_words
+            Accept user-defined tokens. Their own encoder reads them out of text; this tokenizer is
+            then exact for the encoder with that switched off.
+
+        Raises
+        ------
+        TokenizerFormatError
+            The file is missing, is no GGUF file, is damaged, or contradicts itself.
+        UnsupportedTokenizerError
+            Another model than "gpt2" (byte-level BPE), or an unknown pre-tokenizer.
+        MissingDependencyError
+            The package `gguf` is not installed.
+        """
+        path = Path(path)
+        _require_file(path, "GGUF file")
+        return cls(load_gguf(path, ignore_added_words=ignore_added_words))
+
+    @classmethod
+    def from_tekken(cls, path: str | os.PathLike[str]) -> Tokenizer:
+        """Load Mistral's `tekken.json`, as the package mistral-common ships it.
+
+        Raises
+        ------
+        TokenizerFormatError
+            The file is missing, is not such a file, or contradicts itself.
+        UnsupportedTokenizerError
+            Its pattern, or a token that only the whole-piece rule produces.
+        """
+        path = Path(path)
+        _require_file(path, "tekken.json")
+        return cls(load_tekken(path))
 
     def _require_all_reachable(self) -> None:
         """Refuse `ignore_merges` where it changes an encoding: then covers need another rule."""
@@ -235,6 +281,11 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"
+
+
+def _require_file(path: Path, kind: str) -> None:
+    if not path.is_file():
+        raise TokenizerFormatError(f"{path}: no such file; give the path of a {kind}")
 
 
 def _compile(description: TokenizerDescription) -> _core.CompiledTokenizer:

@@ -1,1 +1,31 @@
 """Tokenizer files, one loader each; all reduce to `TokenizerDescription`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nextbyte.formats.gguf import load_gguf
+from nextbyte.formats.json_fields import JsonField
+from nextbyte.formats.tekken import describe_tekken, is_tekken
+from nextbyte.formats.tokenizer_json import describe_tokenizer_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nextbyte.formats.description import TokenizerDescription
+
+
+def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
+    """Read a file that says itself what it is: `.gguf`, `tekken.json`, `tokenizer.json`.
+
+    Raises
+    ------
+    TokenizerFormatError, UnsupportedTokenizerError, MissingDependencyError
+        As the loader of the format.
+    """
+    if path.suffix.lower() == ".gguf":
+        return load_gguf(path, ignore_added_words=ignore_added_words)
+    document = JsonField.read(path)
+    if is_tekken(document) or path.name.startswith("tekken"):
+        return describe_tekken(document)
+    return describe_tokenizer_json(document, ignore_added_words=ignore_added_words)

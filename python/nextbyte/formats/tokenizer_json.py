@@ -9,6 +9,7 @@ from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import TokenizerDescription
 from nextbyte.formats.json_fields import JsonField
+from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
 
@@ -34,7 +35,13 @@ def load_tokenizer_json(path: Path, *, ignore_added_words: bool = False) -> Toke
     UnsupportedTokenizerError
         Well formed, but with a model, normalizer or pre-tokenizer whose covers are not exact here.
     """
-    document = JsonField.read(path)
+    return describe_tokenizer_json(JsonField.read(path), ignore_added_words=ignore_added_words)
+
+
+def describe_tokenizer_json(
+    document: JsonField, *, ignore_added_words: bool = False
+) -> TokenizerDescription:
+    """Do what `load_tokenizer_json` does for a document that has been parsed."""
     if not isinstance(document.value, dict) or not isinstance(document["model"].value, dict):
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     model = document["model"]
@@ -49,7 +56,7 @@ def load_tokenizer_json(path: Path, *, ignore_added_words: bool = False) -> Toke
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
-        merges=_merges(model["merges"], vocabulary, token_bytes),
+        merges=read_merges(model["merges"], vocabulary, token_bytes),
         stages=stages,
         special_tokens=special_tokens,
         ignore_merges=model["ignore_merges"].flag(default=False),
@@ -165,31 +172,3 @@ def _ordinary_tokens(
     for spelling, token in vocabulary.items():
         if special_tokens.get(spelling) != token:
             yield decode_byte_alphabet(spelling) or b"", token
-
-
-def _merges(
-    merges: JsonField, vocabulary: dict[str, int], token_bytes: list[bytes]
-) -> list[tuple[int, int, int]]:
-    if not isinstance(merges.value, list):
-        raise merges.error("(the merge list) must be an array")
-    triples = []
-    for index, merge in enumerate(merges.value):
-        parts = merge.split(" ", 1) if isinstance(merge, str) else merge
-        if (
-            not isinstance(parts, list)
-            or len(parts) != 2
-            or not all(isinstance(part, str) for part in parts)
-        ):
-            raise merges.error(f"has merge {index} {merge!r:.80}, which is not a pair of tokens")
-        left, right = parts
-        for name in (left, right, left + right):
-            if name not in vocabulary:
-                raise merges.error(
-                    f"has merge {index} ({left!r}, {right!r}), that names {name!r}, which is not "
-                    "in the vocabulary"
-                )
-        triple = (vocabulary[left], vocabulary[right], vocabulary[left + right])
-        # Merges of holes (spellings outside the byte alphabet) can never apply to bytes.
-        if all(token_bytes[token] for token in triple):
-            triples.append(triple)
-    return triples

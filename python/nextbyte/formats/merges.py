@@ -1,0 +1,52 @@
+"""Reads a merge list whose entries name tokens by their spelling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextbyte.formats.json_fields import JsonField
+
+
+def read_merges(
+    merges: JsonField, vocabulary: dict[str, int], token_bytes: list[bytes]
+) -> list[tuple[int, int, int]]:
+    """Return (left, right, result) ids in order of rank.
+
+    Parameters
+    ----------
+    merges
+        The list: each entry is "left right", or a pair of texts.
+    vocabulary
+        The id of every spelling that a merge may name.
+    token_bytes
+        The bytes of every id; merges with a hole (b"") are left out.
+
+    Raises
+    ------
+    TokenizerFormatError
+        An entry is no pair, or names a token that is not in the vocabulary.
+    """
+    if not isinstance(merges.value, list):
+        raise merges.error("(the merge list) must be an array")
+    triples = []
+    for index, merge in enumerate(merges.value):
+        parts = merge.split(" ", 1) if isinstance(merge, str) else merge
+        if (
+            not isinstance(parts, list)
+            or len(parts) != 2
+            or not all(isinstance(part, str) for part in parts)
+        ):
+            raise merges.error(f"has merge {index} {merge!r:.80}, which is not a pair of tokens")
+        left, right = parts
+        for name in (left, right, left + right):
+            if name not in vocabulary:
+                raise merges.error(
+                    f"has merge {index} ({left!r}, {right!r}), that names {name!r}, which is not "
+                    "in the vocabulary"
+                )
+        triple = (vocabulary[left], vocabulary[right], vocabulary[left + right])
+        # Merges of holes (spellings outside the byte alphabet) can never apply to bytes.
+        if all(token_bytes[token] for token in triple):
+            triples.append(triple)
+    return triples
