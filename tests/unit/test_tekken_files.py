@@ -114,6 +114,11 @@ def test_from_file_knows_the_format_by_its_content(tmp_path):
     assert Tokenizer.from_file(json_path).encode("ab") == [2]
 
 
+def test_from_file_goes_by_content_before_the_name(tmp_path):
+    path = tiny.write(tmp_path, tiny.ab(), "tekken_converted.json")  # a tokenizer.json inside
+    assert Tokenizer.from_file(path).encode("ab") == [2]
+
+
 def test_from_file_judges_files_of_the_name_as_such(tmp_path):
     path = tiny.write(tmp_path, {"config": {}}, "tekken_240718.json")
     with pytest.raises(TokenizerFormatError, match=r"is not a tekken\.json file"):

@@ -26,6 +26,8 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
     if path.suffix.lower() == ".gguf":
         return load_gguf(path, ignore_added_words=ignore_added_words)
     document = JsonField.read(path)
-    if is_tekken(document) or path.name.startswith("tekken"):
+    # The content decides; the name only says what a file that is neither was meant to be.
+    has_model = isinstance(document.value, dict) and "model" in document.value
+    if is_tekken(document) or (path.name.startswith("tekken") and not has_model):
         return describe_tekken(document)
     return describe_tokenizer_json(document, ignore_added_words=ignore_added_words)

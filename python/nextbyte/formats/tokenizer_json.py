@@ -8,40 +8,35 @@ from typing import TYPE_CHECKING
 from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import TokenizerDescription
-from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from nextbyte.formats.json_fields import JsonField
 
 
-def load_tokenizer_json(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
-    """Read a `tokenizer.json`: the file decides, not the name of a class.
+def describe_tokenizer_json(
+    document: JsonField, *, ignore_added_words: bool = False
+) -> TokenizerDescription:
+    """Describe a parsed `tokenizer.json`: the file decides, not the name of a class.
 
     Parameters
     ----------
-    path
-        The file.
+    document
+        The whole file.
     ignore_added_words
         Accept added tokens that are not special, and never read them out of text.
 
     Raises
     ------
     TokenizerFormatError
-        Not JSON, not a tokenizer file, or contradicting itself.
+        Not a tokenizer file, or contradicting itself.
     UnsupportedTokenizerError
         Well formed, but with a model, normalizer or pre-tokenizer whose covers are not exact here.
     """
-    return describe_tokenizer_json(JsonField.read(path), ignore_added_words=ignore_added_words)
-
-
-def describe_tokenizer_json(
-    document: JsonField, *, ignore_added_words: bool = False
-) -> TokenizerDescription:
-    """Do what `load_tokenizer_json` does for a document that has been parsed."""
     if not isinstance(document.value, dict) or not isinstance(document["model"].value, dict):
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     model = document["model"]
