@@ -2,6 +2,7 @@
 #include "tokenizer/pattern_code.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -75,7 +76,11 @@ class Compiler {
   }
 
   void compile_lookahead(const PatternNode& node) {
-    if (const std::optional<NextSymbol> next = decided_by_next_symbol(node)) {
+    const auto found = decided_.find(&node);
+    const std::optional<NextSymbol> next =
+        found != decided_.end() ? found->second : decided_by_next_symbol(node);
+    decided_.emplace(&node, next);  // a repeat compiles its body many times
+    if (next) {
       add({.operation = Operation::kAssert, .classes = next->classes, .passes_at_end = next->end});
       return;
     }
@@ -236,6 +241,7 @@ class Compiler {
   const CharacterClasses& classes_;
   const std::uint64_t every_class_;
   std::vector<Instruction> code_;
+  std::map<const PatternNode*, std::optional<NextSymbol>> decided_;  // of look-aheads
 };
 
 }  // namespace

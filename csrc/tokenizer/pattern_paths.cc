@@ -62,6 +62,8 @@ const PathFinder::Body& PathFinder::body(std::size_t look, unsigned symbol) {
 }
 
 Path PathFinder::path(ThreadId target, const Conditions& conditions, unsigned symbol) {
+  constexpr std::size_t kSize = 64;  // of a path on no condition, in units of the budget
+  budget_.spend(kSize);
   std::vector<const Disjunction*> holds;
   std::vector<const Disjunction*> fails;
   for (const std::size_t look : conditions) {

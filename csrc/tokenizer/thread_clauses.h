@@ -20,7 +20,7 @@ class WorkBudget {
   void spend(std::size_t units);
 
  private:
-  static constexpr std::size_t kUnits = 40'000'000;  // at most about a second and 200 MB
+  static constexpr std::size_t kUnits = 30'000'000;  // at most about a second and 200 MB
   std::size_t left_ = kUnits;
 };
 
