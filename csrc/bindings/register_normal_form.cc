@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "bindings/bindings.h"
+#include "bindings/tokens_in.h"
 #include "support/error.h"
 #include "tokenizer/normal_form.h"
 #include "tokenizer/unicode.h"
@@ -22,13 +23,6 @@ namespace {
 struct SharedAutomaton {
   const NormalFormAutomaton* automaton;
 };
-
-const NormalFormAutomaton& automaton_named(const std::string& form) {
-  if (form == "none") return NormalFormAutomaton::of(NormalForm::kNone);
-  if (form == "nfc") return NormalFormAutomaton::of(NormalForm::kNfc);
-  if (form == "nfkc") return NormalFormAutomaton::of(NormalForm::kNfkc);
-  throw InvalidInput("unknown normal form \"" + form + "\"; use \"none\", \"nfc\" or \"nfkc\"");
-}
 
 char32_t checked_scalar(std::uint32_t scalar) {
   if (is_scalar(scalar)) return scalar;
@@ -49,6 +43,13 @@ std::string_view view(const nb::bytes& text) {
 
 }  // namespace
 
+NormalForm normal_form_named(const std::string& name) {
+  if (name == "none") return NormalForm::kNone;
+  if (name == "nfc") return NormalForm::kNfc;
+  if (name == "nfkc") return NormalForm::kNfkc;
+  throw InvalidInput("unknown normal form \"" + name + "\"; use \"none\", \"nfc\" or \"nfkc\"");
+}
+
 void register_normal_form(nb::module_& m) {
   nb::class_<SharedAutomaton>(m, "NormalFormAutomaton", R"doc(
 Which texts are their own normal form, decided character by character.
@@ -66,7 +67,7 @@ nextbyte.errors.InvalidInputError
       .def(
           "__init__",
           [](SharedAutomaton* self, const std::string& form) {
-            new (self) SharedAutomaton{&automaton_named(form)};
+            new (self) SharedAutomaton{&NormalFormAutomaton::of(normal_form_named(form))};
           },
           "form"_a)
       .def(

@@ -8,13 +8,14 @@ engine's normal form is Python's one of the stretches between characters that st
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from typing import Final, Literal
 
 from nextbyte._core import NormalFormAutomaton
 
-__all__ = ["NormalForm", "normalized"]
+__all__ = ["NormalForm", "normalized", "normalized_bytes"]
 
 NormalForm = Literal["none", "nfc", "nfkc"]
 
@@ -65,3 +66,16 @@ def normalized(text: str, form: NormalForm) -> str:
     pieces = re.split(f"([{re.escape(alone)}]+)", text)
     pieces[::2] = [unicodedata.normalize(python_form, piece) for piece in pieces[::2]]
     return "".join(pieces)
+
+
+def normalized_bytes(data: bytes, form: NormalForm) -> bytes:
+    """Return the normal form of UTF-8; the bytes of a character cut off at the end are kept.
+
+    Bytes that are not UTF-8 are returned as they are, for others to complain about.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(data)
+    except UnicodeDecodeError:
+        return data
+    return normalized(text, form).encode() + decoder.getstate()[0]
