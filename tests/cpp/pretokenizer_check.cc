@@ -133,7 +133,7 @@ void check_golden_splits() {
       {kGaps, {"aa", "ab", "aaa", "c", "b", "cbac"}},
       {kGaps, {"xx"}},
       {kRightAligned, {"x", "1", "234", "567", ",", "12", "345", " ", "1"}},
-      {kRightAligned, {"123", "456", "a", " ", " ", "12", "\n"}},
+      {kRightAligned, {"123", "456", "a", "  ", "12", "\n"}},
   };
   for (const Golden& golden : goldens) {
     std::string text;
