@@ -133,17 +133,26 @@ def _split_pattern(step: JsonField) -> str:
     return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", pattern["String"].text())
 
 
+_REGEX_PARTS = re.compile(
+    r"(?P<atom>\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\[\]\\])*\])|(?P<operator>.)", flags=re.DOTALL
+)
+
+
 def _checked_regex(field: JsonField) -> str:
-    """Refuse what the engine behind these files (Oniguruma) reads unlike the compiled patterns."""
+    """Say what the engine behind these files (Oniguruma) reads in the terms of the compiled class.
+
+    There `$` is the end of a line, and `{m,n}+` repeats a repetition.
+    """
     regex = field.text()
-    # Without escapes, properties and character classes, what is left are the operators.
-    bare = re.sub(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]", "_", regex, flags=re.DOTALL)
-    for construct, meaning in (("$", "the end of a line"), ("}+", "a repeated group")):
-        if construct in bare:
-            raise _unsupported(
-                field, f"{regex!r} has {construct!r}, which its engine reads as {meaning}"
-            )
-    return regex
+    parts = list(_REGEX_PARTS.finditer(regex))
+    bare = "".join(part["operator"] or "_" for part in parts)
+    if "}+" in bare:
+        raise _unsupported(
+            field, f"{regex!r} has '}}+', which its engine reads as a repeated group"
+        )
+    if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
+        raise _unsupported(field, f"{regex!r} has '$' and nested classes")
+    return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)
 
 
 def _added_tokens(added: JsonField, *, ignore_words: bool) -> dict[str, int]:
