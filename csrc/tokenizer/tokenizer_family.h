@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,14 @@ class AllowedTokens {
   virtual bool any(Rank first, Rank last) const = 0;
   // Replaces `words` by the bits of the ranks [0, size), for the kernels; size is the table's.
   virtual void copy_words(Rank size, std::vector<std::uint64_t>& words) const = 0;
+
+  // A family that can only find out one by one which tokens are allowed (WitnessFamily) says so
+  // here, and is asked through choose() with the model's masses of all ranks (not normalized); it
+  // may leave out tokens of little mass.
+  virtual bool wants_masses() const noexcept { return false; }
+  virtual void choose(std::span<const double> masses, std::vector<std::uint64_t>& words) const {
+    copy_words(static_cast<Rank>(masses.size()), words);
+  }
 };
 
 // A tokenizer's sequences as an automaton over tokens. A context is a prefix-canonical sequence,

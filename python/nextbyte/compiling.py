@@ -28,13 +28,20 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
-    options = {"whole_pieces": model.whole_pieces, "added": description.added_tokens}
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
-            description.token_bytes, model.merges, model.stages, **options
+            description.token_bytes,
+            model.merges,
+            model.stages,
+            whole_pieces=model.whole_pieces,
+            added=description.added_tokens,
         )
     if model.ranks is not None:
         return _core.compile_byte_pair_ranks(
-            description.token_bytes, model.ranks, model.stages, **options
+            description.token_bytes,
+            model.ranks,
+            model.stages,
+            whole_pieces=model.whole_pieces,
+            added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
