@@ -81,10 +81,9 @@ bool CoverTracker::push(std::uint8_t byte) {
       ++rest;
       if (live.allowed->test(exact)) {
         const ContextState state = tokenizer_->advance(live.context->state(), exact);
-        started.push_back(
-            enter(std::make_shared<const Context>(
-                      live.context, table.order()[exact], state, position),
-                  table.root()));
+        started.push_back(enter(
+            std::make_shared<const Context>(live.context, table.order()[exact], state, position),
+            table.root()));
       }
     }
     if (live.allowed->any(rest, cursor.last)) next.push_back({live.context, cursor, live.allowed});
