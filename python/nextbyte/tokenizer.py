@@ -67,15 +67,18 @@ class Tokenizer:
     def from_file(
         cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
     ) -> Tokenizer:
-        """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
+        """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
+
+        Those are `.gguf`, `tekken.json`, and the vocabulary text of RWKV World.
 
         Parameters
         ----------
         path
             The file or the directory. The file's name and content say which loader reads it.
         ignore_added_words
-            Accept a file whose added tokens are not all special. Its own encoder reads such tokens
-            out of text; this tokenizer is then exact for the encoder with that switched off.
+            Treat the spelling of added tokens that are not special (`<think>`) as text. The file's
+            own encoder reads them out of text, as is done here otherwise; this tokenizer is then
+            exact for the encoder with that switched off.
 
         Raises
         ------
@@ -143,8 +146,9 @@ class Tokenizer:
         path
             The file.
         ignore_added_words
-            Accept user-defined tokens. Their own encoder reads them out of text; this tokenizer is
-            then exact for the encoder with that switched off.
+            Treat the spelling of user-defined tokens as text. Their own encoder reads them out of
+            text, as is done here otherwise; this tokenizer is then exact for the encoder with that
+            switched off.
 
         Raises
         ------
@@ -264,7 +268,7 @@ class Tokenizer:
             reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
             special_tokens=self.special_tokens,
             missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(self._description.model.stages),
+            stages=list(getattr(self._description.model, "stages", [])),
             character_classes=pretokenizer.num_classes if pretokenizer else 0,
             automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
             automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,

@@ -31,7 +31,12 @@ class BytePairs:
     whole_pieces: bool = False
 
 
-Model: TypeAlias = BytePairs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongestMatch:
+    """Greedy: at each position the longest token that fits."""
+
+
+Model: TypeAlias = BytePairs | LongestMatch
 """What makes tokens of a segment of text."""
 
 
