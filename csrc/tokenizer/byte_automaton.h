@@ -78,8 +78,9 @@ class ByteAutomaton {
     const DecodedScalar first = decode_scalar(bytes, 0);
     return first.length == 0 || normal_form_->is_sensitive(first.value);
   }
-  bool is_normalized(std::string_view text) const {
-    return normal_form_ == nullptr || normal_form_->alive_length(text) == text.size();
+  // The number of leading bytes of a text (valid UTF-8) up to which it is normalized.
+  std::size_t normalized_length(std::string_view text) const {
+    return normal_form_ == nullptr ? text.size() : normal_form_->alive_length(text);
   }
   // May a piece end here?
   bool may_split(const ByteAutomatonState& state) const noexcept {

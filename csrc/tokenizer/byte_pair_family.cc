@@ -145,6 +145,9 @@ void BytePairFamily::encode(std::string_view text,
                             std::size_t origin,
                             std::vector<TokenId>& tokens) const {
   if (text.empty()) return;
+  if (const std::size_t length = automaton_.normalized_length(text); length != text.size()) {
+    throw InvalidInput("the text is not normalized at position " + std::to_string(origin + length));
+  }
   std::vector<std::size_t> starts = pretokenizer_.split(text);
   starts.push_back(text.size());
   for (std::size_t i = 0; i + 1 < starts.size(); ++i) {

@@ -41,9 +41,6 @@ class BytePairFamily final : public TokenizerFamily {
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
-  bool is_normalized(std::string_view text) const override {
-    return automaton_.is_normalized(text);
-  }
   const Pretokenizer* pretokenizer() const noexcept override { return &pretokenizer_; }
 
  private:

@@ -63,11 +63,8 @@ class TokenizerFamily {
   // May the segment end here because a token that was read out of text comes next? Differs from
   // may_end only where a text has something in front that a segment has not.
   virtual bool segment_may_end(const ContextState& context) const { return may_end(context); }
-  // Is this what the tokenizer makes tokens of, or would it change the text first? Sequences spell
-  // normalized texts only. `text` is valid UTF-8.
-  virtual bool is_normalized(std::string_view) const { return true; }
   // The encoding of a complete segment, appended to `tokens`: the family's own algorithm,
-  // independent of everything above. `text` is valid UTF-8 and normalized. Throws InvalidInput with
+  // independent of everything above. `text` is valid UTF-8. Throws InvalidInput with
   // the position of what has no token: its offset in `text` plus `origin` (modulo 2^64: before the
   // text is -1).
   virtual void encode(std::string_view text,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.formats.description import BytePairs, LongestMatch
 
 if TYPE_CHECKING:
-    from nextbyte.formats.description import BytePairs, TokenizerDescription
+    from nextbyte.formats.description import TokenizerDescription
 
 
 def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokenizer:
@@ -22,7 +23,13 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         The covers of such a tokenizer would not be exact.
     """
     try:
-        return _byte_pairs(description, description.model)
+        match description.model:
+            case BytePairs() as model:
+                return _byte_pairs(description, model)
+            case LongestMatch():
+                return _core.compile_longest_match(
+                    description.token_bytes, added=description.added_tokens
+                )
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
         raise type(error)(f"{description.source}: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from nextbyte.compiling import compile_tokenizer
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
+from nextbyte.formats.description import BytePairs
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
@@ -63,20 +65,27 @@ class Tokenizer:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
         self._compiled = compile_tokenizer(description)
+        words = sorted((description.token_bytes[i] for i in description.added_tokens), key=len)
+        self._added = (
+            re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
+        )
 
     @classmethod
     def from_file(
         cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
     ) -> Tokenizer:
-        """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
+        """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
+
+        Those are `.gguf`, `tekken.json`, and the vocabulary text of RWKV World.
 
         Parameters
         ----------
         path
             The file or the directory. The file's name and content say which loader reads it.
         ignore_added_words
-            Accept a file whose added tokens are not all special. Its own encoder reads such tokens
-            out of text; this tokenizer is then exact for the encoder with that switched off.
+            Treat the spelling of added tokens that are not special (`<think>`) as text. The file's
+            own encoder reads them out of text, as is done here otherwise; this tokenizer is then
+            exact for the encoder with that switched off.
 
         Raises
         ------
@@ -144,8 +153,9 @@ class Tokenizer:
         path
             The file.
         ignore_added_words
-            Accept user-defined tokens. Their own encoder reads them out of text; this tokenizer is
-            then exact for the encoder with that switched off.
+            Treat the spelling of user-defined tokens as text. Their own encoder reads them out of
+            text, as is done here otherwise; this tokenizer is then exact for the encoder with that
+            switched off.
 
         Raises
         ------
@@ -229,8 +239,13 @@ class Tokenizer:
         b'e\xcc\x81'
         """
         data = as_bytes(text, name="text")
-        form = self._description.model.normal_form
-        return data if form == "none" else normalized_bytes(data, form)
+        model = self._description.model
+        if not isinstance(model, BytePairs) or model.normal_form == "none":
+            return data
+        # Added tokens are read out first; what is between them is normalized by itself.
+        parts = self._added.split(data) if self._added else [data]
+        parts[::2] = [normalized_bytes(part, model.normal_form) for part in parts[::2]]
+        return b"".join(parts)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one token; b"" for a special token."""
@@ -286,7 +301,7 @@ class Tokenizer:
             reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
             special_tokens=self.special_tokens,
             missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(self._description.model.stages),
+            stages=list(getattr(self._description.model, "stages", [])),
             character_classes=pretokenizer.num_classes if pretokenizer else 0,
             automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
             automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,

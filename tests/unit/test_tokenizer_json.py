@@ -219,20 +219,6 @@ def test_ignore_merges_with_a_token_that_only_it_can_give(tmp_path):
     assert sorted(covers) == [((1,), 0), ((3,), 1)]
 
 
-def test_added_tokens_that_are_read_out_of_text(tmp_path):
-    """The file says that `<>` in a text becomes one token: decline that, or do it."""
-    content = tiny.document(tiny.single_bytes(b"ab<>"), [])
-    content["added_tokens"] = [ADDED | {"id": 4, "content": "<>", "special": False}]
-    path = tiny.write(tmp_path, content)
-    reference = tokenizers.Tokenizer.from_file(str(path))
-    assert reference.encode("a<>b").ids == [0, 4, 1]
-    try:
-        product = Tokenizer.from_file(path)
-    except UnsupportedTokenizerError:
-        return
-    assert product.encode("a<>b") == [0, 4, 1]
-
-
 # --- What is read --------------------------------------------------------------------------------
 
 

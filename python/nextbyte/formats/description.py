@@ -37,7 +37,12 @@ class BytePairs:
     normal_form: NormalForm = "none"
 
 
-Model: TypeAlias = BytePairs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongestMatch:
+    """Greedy: at each position the longest token that fits."""
+
+
+Model: TypeAlias = BytePairs | LongestMatch
 """What makes tokens of a segment of text."""
 
 

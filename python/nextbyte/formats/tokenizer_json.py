@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
+from nextbyte.formats.added_words import AddedWords, read_added_words
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def describe_tokenizer_json(
     document
         The whole file.
     ignore_added_words
-        Accept added tokens that are not special, and never read them out of text.
+        Never read added tokens that are not special out of text, as the file's encoder does.
 
     Raises
     ------
@@ -44,10 +45,15 @@ def describe_tokenizer_json(
     _require_plain_bpe(model)
     normal_form = _normal_form(document["normalizer"])
     stages = _stages(document["pre_tokenizer"])
-    special_tokens = _added_tokens(document["added_tokens"], ignore_words=ignore_added_words)
     vocabulary: dict[str, int] = model["vocab"].object()
+    added = read_added_words(
+        document["added_tokens"],
+        vocabulary,
+        ignore=ignore_added_words,
+        normalizes=normal_form != "none",
+    )
     token_bytes = arrange(
-        _ordinary_tokens(vocabulary, special_tokens), special_tokens, source=document.source
+        _ordinary_tokens(vocabulary, added), added.special, source=document.source
     )
     return TokenizerDescription(
         source=document.source,
@@ -58,7 +64,8 @@ def describe_tokenizer_json(
             whole_pieces=model["ignore_merges"].flag(default=False),
             normal_form=normal_form,
         ),
-        special_tokens=special_tokens,
+        special_tokens=added.special,
+        added_tokens=list(added.words.values()),
     )
 
 
@@ -155,29 +162,13 @@ def _checked_regex(field: JsonField) -> str:
     return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)
 
 
-def _added_tokens(added: JsonField, *, ignore_words: bool) -> dict[str, int]:
-    special_tokens: dict[str, int] = {}
-    if added.value is None:
-        return special_tokens
-    for token in added.items():
-        content = token["content"].text()
-        if not token["special"].flag(default=False) and not ignore_words:
-            raise UnsupportedTokenizerError(
-                f"{token.source}: {token.path}, the added token {content!r}, is not special: its "
-                "encoder reads it out of text, which exact covers do not follow yet. "
-                "ignore_added_words=True makes a tokenizer that treats its spelling as text"
-            )
-        special_tokens[content] = token["id"].integer(limit=MAX_TOKENS)
-    return special_tokens
-
-
-def _ordinary_tokens(
-    vocabulary: dict[str, int], special_tokens: dict[str, int]
-) -> Iterator[tuple[bytes, int]]:
-    """Yield bytes and id of what is only in the vocabulary.
+def _ordinary_tokens(vocabulary: dict[str, int], added: AddedWords) -> Iterator[tuple[bytes, int]]:
+    """Yield bytes and id of every token that stands for text.
 
     Spellings outside the byte alphabet can come out of no text: they are holes.
     """
     for spelling, token in vocabulary.items():
-        if special_tokens.get(spelling) != token:
+        if not added.owns(spelling, token):
             yield decode_byte_alphabet(spelling) or b"", token
+    for spelling, token in added.words.items():
+        yield spelling.encode(), token
