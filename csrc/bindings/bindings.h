@@ -11,6 +11,8 @@ void register_pretokenizer(nanobind::module_& m);
 void register_tokenizer(nanobind::module_& m);
 void register_byte_pairs(nanobind::module_& m);
 void register_byte_stream(nanobind::module_& m);
+void register_figures(nanobind::module_& m);
+void register_self_check(nanobind::module_& m);
 
 }  // namespace nextbyte
 

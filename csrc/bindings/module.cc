@@ -8,4 +8,6 @@ NB_MODULE(_core, m) {
   nextbyte::register_tokenizer(m);
   nextbyte::register_byte_pairs(m);
   nextbyte::register_byte_stream(m);
+  nextbyte::register_figures(m);
+  nextbyte::register_self_check(m);
 }
