@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -24,6 +24,8 @@ class BytePairs:
     whole_pieces
         A whole piece that is in the vocabulary becomes that token, merges or not.
     """
+
+    family: ClassVar[str] = "byte-level BPE"
 
     stages: list[str]
     merges: list[tuple[int, int, int]] | None = None
