@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/normal_form.h"
 #include "tokenizer/tokenizer.h"
 
 namespace nextbyte {
@@ -17,6 +18,9 @@ using TokenizerPointer = std::shared_ptr<Tokenizer>;
 using TokenBytes = nanobind::typed<nanobind::list, nanobind::bytes>;
 
 std::vector<std::string> to_strings(const TokenBytes& tokens);
+
+// "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
+NormalForm normal_form_named(const std::string& name);
 
 // Wraps `family` in what every tokenizer has. Call without the GIL.
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,

@@ -29,14 +29,15 @@ struct SelfCheckReport {
 };
 
 // The engine's answers, context by context, against encode(), which shares nothing with them but
-// the pre-tokenizer (docs/theory.md 9):
+// the pre-tokenizer (docs/adr/0019):
 // - each token alone, and pairs of tokens: the engine takes the sequence for the encoding of a text
 //   iff encode() of its bytes gives it;
 // - adversarial texts: of all ways to spell the text with tokens, the engine takes encode()'s for
 //   complete and no other; none if the text is outside the domain (a byte without a token, a text
 //   that is not its own normal form).
 // `with_masks` asks the masks as well as the single steps, and that the cover tracker ends with the
-// same one context. Costs a few microseconds each; with masks, milliseconds.
+// same one context. Costs a few microseconds each; with masks, milliseconds. A WitnessFamily is not
+// checked: its report is all zeros.
 SelfCheckReport self_check(const std::shared_ptr<const Tokenizer>& tokenizer,
                            const SelfCheckAmounts& amounts = {});
 

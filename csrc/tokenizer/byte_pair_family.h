@@ -30,7 +30,8 @@ class BytePairFamily final : public TokenizerFamily {
   BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
                  BpeMerges merges,
                  const std::vector<std::string>& stages,
-                 bool whole_pieces);
+                 bool whole_pieces,
+                 NormalForm normal_form = NormalForm::kNone);
 
   const TokenTable& table() const noexcept override { return table_; }
   ContextState initial() const override;
@@ -41,6 +42,9 @@ class BytePairFamily final : public TokenizerFamily {
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
+  bool is_normalized(std::string_view text) const override {
+    return automaton_.is_normalized(text);
+  }
   const Pretokenizer* pretokenizer() const noexcept override { return &pretokenizer_; }
   const BpeMerges* merges() const noexcept override { return &merges_; }
 

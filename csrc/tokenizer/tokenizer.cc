@@ -24,6 +24,9 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
     }
     at += length;
   }
+  if (!family_->is_normalized(text)) {
+    throw InvalidInput("the text is not in the form that the tokenizer normalizes texts to");
+  }
   if (lead_.empty()) {
     family_->encode(text, 0, tokens);
   } else {

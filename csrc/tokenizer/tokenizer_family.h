@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,14 @@ class AllowedTokens {
   virtual bool any(Rank first, Rank last) const = 0;
   // Replaces `words` by the bits of the ranks [0, size), for the kernels; size is the table's.
   virtual void copy_words(Rank size, std::vector<std::uint64_t>& words) const = 0;
+
+  // A family that can only find out one by one which tokens are allowed (WitnessFamily) says so
+  // here, and is asked through choose() with the model's masses of all ranks (not normalized); it
+  // may leave out tokens of little mass.
+  virtual bool wants_masses() const noexcept { return false; }
+  virtual void choose(std::span<const double> masses, std::vector<std::uint64_t>& words) const {
+    copy_words(static_cast<Rank>(masses.size()), words);
+  }
 };
 
 // A tokenizer's sequences as an automaton over tokens. A context is a prefix-canonical sequence,
@@ -62,9 +71,13 @@ class TokenizerFamily {
   // May the segment end here because a token that was read out of text comes next? Differs from
   // may_end only where a text has something in front that a segment has not.
   virtual bool segment_may_end(const ContextState& context) const { return may_end(context); }
+  // Is this what the tokenizer makes tokens of, or would it change the text first? Sequences spell
+  // normalized texts only. `text` is valid UTF-8.
+  virtual bool is_normalized(std::string_view) const { return true; }
   // The encoding of a complete segment, appended to `tokens`: the family's own algorithm,
-  // independent of everything above. `text` is valid UTF-8. Throws InvalidInput with the position
-  // of what has no token: its offset in `text` plus `origin` (modulo 2^64: before the text is -1).
+  // independent of everything above. `text` is valid UTF-8 and normalized. Throws InvalidInput with
+  // the position of what has no token: its offset in `text` plus `origin` (modulo 2^64: before the
+  // text is -1).
   virtual void encode(std::string_view text,
                       std::size_t origin,
                       std::vector<TokenId>& tokens) const = 0;

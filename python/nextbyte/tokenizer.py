@@ -10,6 +10,7 @@ from nextbyte.cover_tree import CoverTree, grow_cover_tree
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
 from nextbyte.formats.gguf import load_gguf
+from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
@@ -199,7 +200,28 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(as_bytes(text, name="text"))
+        return self._compiled.encode(self.normalize(text))
+
+    def normalize(self, text: str | bytes) -> bytes:
+        r"""Return what the tokenizer makes tokens of: the text in its normal form.
+
+        The law of a byte model is that of normalized texts; `ByteLM.start` normalizes a prompt. A
+        character that is cut off at the end is left as it is.
+
+        Raises
+        ------
+        InvalidInputError
+            Invalid UTF-8, or a lone surrogate, with its position.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").normalize("e\u0301")  # has no normal form
+        b'e\xcc\x81'
+        """
+        data = as_bytes(text, name="text")
+        form = self._description.model.normal_form
+        return data if form == "none" else normalized_bytes(data, form)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one token; b"" for a special token."""

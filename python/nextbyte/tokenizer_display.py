@@ -70,7 +70,7 @@ def _rows(report: TokenizerReport) -> Iterator[tuple[str, str]]:
             ", ".join(f"{role} {token}" for role, token in report.fim_tokens.items()),
         )
     yield "bytes without token", _byte_ranges(report.missing_bytes) or "none"
-    yield "normal form", report.normal_form or "texts stay as they are"
+    yield "normal form", report.normal_form
     if report.lead:
         yield "before each text", f"'{escaped(report.lead)}'"
     for number, stage in enumerate(report.stages, start=1):

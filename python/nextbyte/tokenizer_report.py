@@ -68,7 +68,7 @@ class TokenizerReport:
     missing_bytes: bytes
     """Bytes that no text may have: no token can spell them."""
     normal_form: str
-    """What is done to a text before it is tokenized, for example "NFC"; "" if nothing."""
+    """What a text is brought to before it is tokenized; "none" if it stays as it is."""
     lead: bytes
     """What the tokens of every text spell before it."""
     stages: list[str]
@@ -110,7 +110,7 @@ def make_report(
         added_tokens=added,
         fim_tokens=find_fim_tokens(spelled | description.special_tokens),
         missing_bytes=figures.missing_bytes,
-        normal_form=str(getattr(description, "normal_form", None) or ""),
+        normal_form=description.model.normal_form,
         lead=compiled.lead,
         stages=list(getattr(description.model, "stages", [])),
         character_classes=pretokenizer.num_classes if pretokenizer else 0,

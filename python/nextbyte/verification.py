@@ -1,7 +1,7 @@
 """Compares a tokenizer with the library that defines its files, where that is installed.
 
 The engine's self-check at load compares with our own encoder, which shares the pre-tokenizer with
-the engine and the file's reader with everything. This shares neither, and costs more than a load
+the engine and the file's reader with everything. This shares neither, but costs another load
 (docs/adr/0019): it runs with `ByteLM.from_pretrained`, where a model takes longer, and on request.
 """
 

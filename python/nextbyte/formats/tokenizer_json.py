@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nextbyte.formats.json_fields import JsonField
+    from nextbyte.formats.normal_form import NormalForm
 
 
 def describe_tokenizer_json(
@@ -41,7 +42,7 @@ def describe_tokenizer_json(
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     model = document["model"]
     _require_plain_bpe(model)
-    _require_no_normalizer(document["normalizer"])
+    normal_form = _normal_form(document["normalizer"])
     stages = _stages(document["pre_tokenizer"])
     special_tokens = _added_tokens(document["added_tokens"], ignore_words=ignore_added_words)
     vocabulary: dict[str, int] = model["vocab"].object()
@@ -55,6 +56,7 @@ def describe_tokenizer_json(
             stages=stages,
             merges=read_merges(model["merges"], vocabulary, token_bytes),
             whole_pieces=model["ignore_merges"].flag(default=False),
+            normal_form=normal_form,
         ),
         special_tokens=special_tokens,
     )
@@ -73,20 +75,21 @@ def _require_plain_bpe(model: JsonField) -> None:
             raise _unsupported(model, f"has {option}={model[option].value!r}")
 
 
-def _require_no_normalizer(normalizer: JsonField) -> None:
-    if normalizer.value is None:
-        return
-    kind = normalizer["type"].text()
-    if kind != "Sequence":
-        raise _unsupported(
-            normalizer, f"(normalizer {kind!r}) changes the text before it is tokenized"
-        )
-    for part in normalizer["normalizers"].items():
-        _require_no_normalizer(part)
+def _normal_form(normalizer: JsonField) -> NormalForm:
+    steps = _flatten(normalizer, "normalizers")
+    if not steps:
+        return "none"
+    kind = steps[0]["type"].text()
+    if len(steps) == 1 and kind in ("NFC", "NFKC"):
+        return "nfc" if kind == "NFC" else "nfkc"
+    other = next((step for step in steps if step["type"].text() not in ("NFC", "NFKC")), steps[-1])
+    raise _unsupported(
+        other, f"(normalizer {other['type'].value!r}) changes the text before it is tokenized"
+    )
 
 
 def _stages(pre_tokenizer: JsonField) -> list[str]:
-    steps = _flatten(pre_tokenizer)
+    steps = _flatten(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1]["type"].text() != "ByteLevel":
         raise _unsupported(
             pre_tokenizer, "does not end in ByteLevel, and only byte-level BPE is supported"
@@ -109,13 +112,13 @@ def _stages(pre_tokenizer: JsonField) -> list[str]:
     return stages
 
 
-def _flatten(pre_tokenizer: JsonField) -> list[JsonField]:
-    if pre_tokenizer.value is None:
+def _flatten(field: JsonField, parts: str) -> list[JsonField]:
+    """Return the steps of a normalizer or pre-tokenizer, those of a `Sequence` in order."""
+    if field.value is None:
         return []
-    if pre_tokenizer["type"].text() == "Sequence":
-        parts = pre_tokenizer["pretokenizers"].items()
-        return [step for part in parts for step in _flatten(part)]
-    return [pre_tokenizer]
+    if field["type"].text() == "Sequence":
+        return [step for part in field[parts].items() for step in _flatten(part, parts)]
+    return [field]
 
 
 def _split_pattern(step: JsonField) -> str:
