@@ -38,6 +38,7 @@ class WitnessFamily final : public TokenizerFamily {
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
+  bool is_witnessed() const noexcept override { return true; }
 
   std::vector<std::vector<TokenId>> encode_batch(const std::vector<std::string>& texts) const {
     return encode_batch_(texts);
