@@ -334,8 +334,8 @@ class Tokenizer:
         --------
         >>> import nextbyte as nb
         >>> tree = nb.Tokenizer.from_pretrained("smollm2-135m").cover_tree(b"hell")
-        >>> tree.last_tokens.count  # "hello" and the like
-        6
+        >>> tree.last_tokens.count  # "hello" and "hells"
+        2
         """
         return grow_cover_tree(
             self._compiled, self.token_bytes, as_bytes(prefix, name="prefix"), examples=examples

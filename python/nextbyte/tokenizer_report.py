@@ -61,7 +61,8 @@ class TokenizerReport:
     """What the exactness rests on, or what refutes it."""
     vocabulary_size: int
     reachable_tokens: int
-    """Tokens that some text's encoding has."""
+    """Tokens that the model can make of some piece of text. How texts are split and normalized may
+    rule out a few more."""
     unreachable_tokens: int
     """Tokens with bytes that no text's encoding has."""
     unreachable_examples: dict[int, bytes]
