@@ -1,0 +1,134 @@
+"""Compares our encoder with a reference engine, text by text."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nextbyte import Tokenizer
+from nextbyte.errors import InvalidInputError
+
+from judge.engines import Engine
+from judge.samples import Texts
+
+EXAMPLES = 5
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Parity:
+    """What was compared; `examples` has the first differences of each kind."""
+
+    strings: int = 0
+    equal: int = 0
+    refused: int = 0  # by both: the reference loses something of the text
+    different: int = 0
+    swallowed: int = 0  # not compared: has an added word that was loaded as plain text
+    not_restored: int = 0  # decoding our tokens gives other bytes than the reference's tokens
+    invalid: int = 0  # byte strings that are no text
+    invalid_accepted: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        return self.different + self.not_restored + self.invalid_accepted
+
+    def note(self, example: str) -> None:
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+
+def compare_text(
+    ours: Tokenizer, engine: Engine, text: str, expected: list[int], into: Parity
+) -> None:
+    """Compare one text.
+
+    We may refuse a text only if the reference loses something of it: then no sequence of tokens
+    stands for the text. Where both encode, ids and decoded bytes must be equal.
+    """
+    into.strings += 1
+    restored = engine.decode(expected)
+    try:
+        found = list(ours.encode(text))
+    except InvalidInputError as error:
+        if restored == text.encode():
+            into.different += 1
+            into.note(f"{text!r}: reference {expected}, ours refuses: {error}")
+        else:
+            into.refused += 1
+        return
+    if found != expected:
+        into.different += 1
+        into.note(f"{text!r}: reference {expected}, ours {found}")
+        return
+    into.equal += 1
+    if restored is not None and ours.decode(found) != restored:
+        into.not_restored += 1
+        into.note(f"{text!r}: reference decodes {restored!r}, ours {ours.decode(found)!r}")
+
+
+def compare_invalid(ours: Tokenizer, source: random.Random, text: str, into: Parity) -> None:
+    """Check that no byte string outside UTF-8 is encoded: cut, mixed up, or a lone surrogate."""
+    data = text.encode()
+    cut = source.randrange(len(data) + 1)
+    stray = source.choice((b"\x80", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"))
+    for tried in (data[:cut], data[:cut] + stray + data[cut:], text + "\ud800"):
+        if isinstance(tried, bytes) and _is_text(tried):
+            continue
+        into.invalid += 1
+        try:
+            found = ours.encode(tried)
+        except (InvalidInputError, UnicodeEncodeError):
+            continue
+        into.invalid_accepted += 1
+        into.note(f"{tried!r}: is no text, ours encodes it: {list(found)}")
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def compare(
+    ours: Tokenizer,
+    engine: Engine,
+    *,
+    seed: str,
+    strings: int,
+    extra: Sequence[str] = (),
+    plain_words: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Parity:
+    """Compare `strings` texts, and the `extra` ones; a fixed share of byte strings is no text.
+
+    Every second text that the reference changes is compared a second time as the reference leaves
+    it: of a tokenizer that normalizes, the library's law speaks of such texts only.
+    """
+    source = random.Random(seed)
+    into = Parity()
+    texts = Texts(source, engine.token_bytes, engine.added_words, extra)
+    stream = itertools.chain(extra, texts.many(max(0, strings - len(extra))))
+    while batch := list(itertools.islice(stream, BATCH)):
+        if plain_words and engine.added_words:
+            kept = [t for t in batch if not any(word in t for word in engine.added_words)]
+            into.swallowed += len(batch) - len(kept)
+            batch = kept
+        encoded = engine.encode_batch(batch)
+        again = []
+        for text, expected in zip(batch, encoded, strict=True):
+            compare_text(ours, engine, text, expected, into)
+            left = engine.decode(expected)
+            if left is not None and left != text.encode() and _is_text(left):
+                again.append(left.decode())
+        again = again[::2]
+        for text, expected in zip(again, engine.encode_batch(again), strict=True):
+            compare_text(ours, engine, text, expected, into)
+        for text in batch[::25]:
+            compare_invalid(ours, source, text, into)
+        progress(len(batch))
+    return into
