@@ -1,69 +1,53 @@
-// The compiled tokenizer: vocabulary, merges, pre-tokenizer, token table and masks, built once.
+// The compiled tokenizer: a vocabulary, the family that tokenizes segments, and what goes around
+// it.
 #ifndef NEXTBYTE_TOKENIZER_TOKENIZER_H_
 #define NEXTBYTE_TOKENIZER_TOKENIZER_H_
 
 #include <cstddef>
-#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/bpe_merges.h"
-#include "tokenizer/byte_automaton.h"
-#include "tokenizer/pretokenizer.h"
-#include "tokenizer/successor_masks.h"
-#include "tokenizer/token_table.h"
+#include "tokenizer/tokenizer_family.h"
+#include "tokenizer/vocabulary.h"
 
 namespace nextbyte {
 
-// Where a context stands: the automaton after all its bytes, and its last token (kNoToken at the
-// start of a segment). Everything that decides which tokens may follow.
-struct ContextState {
-  ByteAutomatonState automaton;
-  TokenId last = kNoToken;
-};
-
-// A byte-level BPE tokenizer with its exact successor relation. Logically immutable after
-// construction (only caches fill up, under locks), so it is shared freely between threads.
+// What streams and bindings see of a tokenizer. Shared freely between threads.
 class Tokenizer {
  public:
-  // token_bytes[id] = the token's bytes, "" for special tokens and holes. `stages` are the
-  // pre-tokenizer's split patterns in order.
-  Tokenizer(std::vector<std::string> token_bytes,
-            BpeMerges merges,
-            const std::vector<std::string>& stages);
-  Tokenizer(const Tokenizer&) = delete;
-  Tokenizer& operator=(const Tokenizer&) = delete;
+  // `lead`: bytes that every non-empty text's tokens spell before the text itself (SentencePiece's
+  // dummy prefix, one blank).
+  Tokenizer(std::shared_ptr<const Vocabulary> vocabulary,
+            std::unique_ptr<const TokenizerFamily> family,
+            std::string lead = "");
 
-  std::size_t vocabulary_size() const noexcept { return token_bytes_.size(); }
-  const std::string& token_bytes(TokenId token) const noexcept { return token_bytes_[token]; }
-  const BpeMerges& merges() const noexcept { return merges_; }
-  const Pretokenizer& pretokenizer() const noexcept { return pretokenizer_; }
-  // Only the tokens that BPE can produce have a rank.
-  const TokenTable& table() const noexcept { return table_; }
-  const ByteAutomaton& automaton() const noexcept { return automaton_; }
-  const SuccessorMasks& masks() const noexcept { return masks_; }
+  std::size_t vocabulary_size() const noexcept { return vocabulary_->size(); }
+  const std::string& token_bytes(TokenId token) const noexcept { return vocabulary_->bytes(token); }
+  const Vocabulary& vocabulary() const noexcept { return *vocabulary_; }
+  const std::string& lead() const noexcept { return lead_; }
+  const TokenizerFamily& family() const noexcept { return *family_; }
+  // Only the tokens that occur in some text's encoding have a rank.
+  const TokenTable& table() const noexcept { return family_->table(); }
 
-  ContextState initial() const noexcept { return {automaton_.initial(), kNoToken}; }
-  AllowedTokens allowed(const ContextState& context) const {
-    return masks_.allowed(context.automaton, context.last);
+  ContextState initial() const { return family_->initial(); }
+  std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const {
+    return family_->allowed(context);
   }
-  // The state after `token`, which must be allowed in `context`.
-  ContextState advance(const ContextState& context,
-                       TokenId token,
-                       bool may_continue_piece) const noexcept;
+  ContextState advance(const ContextState& context, Rank rank) const {
+    return family_->advance(context, rank);
+  }
+  bool may_end(const ContextState& context) const { return family_->may_end(context); }
 
-  // The tokenizer's own encoding of a complete text: split, then BPE on each piece. Independent of
-  // the masks. Throws InvalidInput naming the position of invalid UTF-8 or of a byte without token.
+  // The tokenizer's own encoding of a complete text, `lead` added. Independent of the masks. Throws
+  // InvalidInput naming the position of invalid UTF-8 or of what has no token.
   std::vector<TokenId> encode(std::string_view text) const;
 
  private:
-  std::vector<std::string> token_bytes_;
-  BpeMerges merges_;
-  Pretokenizer pretokenizer_;
-  TokenTable table_;
-  ByteAutomaton automaton_;
-  SuccessorMasks masks_;
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const TokenizerFamily> family_;
+  std::string lead_;
 };
 
 }  // namespace nextbyte
