@@ -76,7 +76,7 @@ class Entry:
     family: str
     locate: Callable[[Assets], Path]
     load: Callable[[Path], nb.Tokenizer]
-    engine: Callable[[Path], Engine]
+    engine: Callable[..., Engine]  # of the path, and `plain_words` if it has added words
     small: bool = False  # quick enough for every test run
 
     def ours(self, path: Path) -> tuple[nb.Tokenizer, bool]:
@@ -88,11 +88,15 @@ class Entry:
                 raise
             return nb.Tokenizer.from_file(path, ignore_added_words=True), True
 
+    def reference(self, path: Path, *, plain_words: bool) -> Engine:
+        """Return the engine; with `plain_words`, one that leaves added words in text."""
+        return self.engine(path, plain_words=True) if plain_words else self.engine(path)
 
-def _gguf_engine(path: Path) -> Engine:
+
+def _gguf_engine(path: Path, *, plain_words: bool = False) -> Engine:
     from judge import gguf_engines  # noqa: PLC0415 - needs the package gguf
 
-    return gguf_engines.from_gguf(path)
+    return gguf_engines.from_gguf(path, plain_words=plain_words)
 
 
 def _claude_ranks(assets: Assets) -> Path:

@@ -75,15 +75,24 @@ def piece_bytes(piece: str) -> bytes:
     return bytes([int(byte[1], 16)]) if byte else piece.replace("\u2581", " ").encode()
 
 
-def from_tokenizers(made: tokenizers.Tokenizer, *, unknown: Iterable[int] = ()) -> Engine:
-    """Wrap an engine of the library `tokenizers`; its decoder says how pieces are spelled."""
-    made.encode_special_tokens = True  # the spelling of a special token stays text
+def from_tokenizers(
+    made: tokenizers.Tokenizer, *, plain_words: bool = False, unknown: Iterable[int] = ()
+) -> Engine:
+    """Wrap an engine of the library `tokenizers`; its decoder says how pieces are spelled.
+
+    With `plain_words` the ordinary added tokens are no longer cut out of text.
+    """
     made.no_padding()
     made.no_truncation()
     content = json.loads(made.to_str())
-    byte_level = '"ByteLevel"' in json.dumps([content["decoder"], content["pre_tokenizer"]])
-    special = {token["id"] for token in content["added_tokens"] if token["special"]}
     words = {t["id"]: t["content"] for t in content["added_tokens"] if not t["special"]}
+    special = {token["id"] for token in content["added_tokens"] if token["special"]}
+    if plain_words and words:
+        for token in content["added_tokens"]:
+            token["special"] = True
+        made, words = tokenizers.Tokenizer.from_str(json.dumps(content)), {}
+    made.encode_special_tokens = True  # the spelling of a special token stays text
+    byte_level = '"ByteLevel"' in json.dumps([content["decoder"], content["pre_tokenizer"]])
     unk = made.token_to_id(content["model"].get("unk_token") or "")
     byte_of = byte_of_character()
     token_bytes = {}
@@ -110,8 +119,9 @@ def _start_of(content: dict) -> bytes:
     return b" " if prepends or '"add_prefix_space": true' in said else b""
 
 
-def from_json(path: Path) -> Engine:
-    return from_tokenizers(tokenizers.Tokenizer.from_file(str(path)))
+def from_json(path: Path, *, plain_words: bool = False) -> Engine:
+    made = tokenizers.Tokenizer.from_file(str(path))
+    return from_tokenizers(made, plain_words=plain_words)
 
 
 def byte_level_json(vocabulary: Path, merges: Path, special: Sequence[str], made_at: Path) -> Path:

@@ -93,8 +93,8 @@ class Metadata:
         return [token for token, found in enumerate(self.types) if found == kind]
 
 
-def from_gguf(path: Path) -> Engine:
-    """Rebuild the tokenizer of a GGUF file.
+def from_gguf(path: Path, *, plain_words: bool = False) -> Engine:
+    """Rebuild the tokenizer of a GGUF file; `plain_words` leaves user-defined tokens in text.
 
     Raises
     ------
@@ -103,15 +103,17 @@ def from_gguf(path: Path) -> Engine:
     """
     metadata = Metadata(path)
     if metadata.model == "gpt2":
-        return _byte_level(metadata)
+        return from_tokenizers(
+            _byte_level(metadata), plain_words=plain_words, unknown=metadata.of_type(UNKNOWN)
+        )
     if metadata.model == "gemma4":
-        return _characters(metadata)
+        return from_tokenizers(_characters(metadata), plain_words=plain_words)
     if metadata.model in ("llama", "t5"):
         return from_sentencepiece(model_proto(metadata))
     raise NoReferenceError(f"no reference engine for the model {metadata.model!r}")
 
 
-def _byte_level(metadata: Metadata) -> Engine:
+def _byte_level(metadata: Metadata) -> tokenizers.Tokenizer:
     stages = STAGES.get(metadata.pre)
     if stages is None:
         raise NoReferenceError(f"no reference engine for the pre-tokenizer {metadata.pre!r}")
@@ -133,7 +135,7 @@ def _byte_level(metadata: Metadata) -> Engine:
     return _with_added(made, metadata)
 
 
-def _characters(metadata: Metadata) -> Engine:
+def _characters(metadata: Metadata) -> tokenizers.Tokenizer:
     """Build Gemma 4's: BPE over characters with byte fallback, cut at newline runs only."""
     made = tokenizers.Tokenizer(
         models.BPE(
@@ -152,11 +154,11 @@ def _characters(metadata: Metadata) -> Engine:
     return _with_added(made, metadata)
 
 
-def _with_added(made: tokenizers.Tokenizer, metadata: Metadata) -> Engine:
+def _with_added(made: tokenizers.Tokenizer, metadata: Metadata) -> tokenizers.Tokenizer:
     words = [metadata.tokens[token] for token in metadata.of_type(USER_DEFINED)]
     made.add_special_tokens([metadata.tokens[token] for token in metadata.of_type(CONTROL)])
     made.add_tokens([tokenizers.AddedToken(word, normalized=False) for word in words])
-    return from_tokenizers(made, unknown=metadata.of_type(UNKNOWN))
+    return made
 
 
 # --- SentencePiece models -------------------------------------------------------------------------

@@ -25,7 +25,6 @@ class Parity:
     equal: int = 0
     refused: int = 0  # by both: the reference loses something of the text
     different: int = 0
-    swallowed: int = 0  # not compared: has an added word that was loaded as plain text
     not_restored: int = 0  # decoding our tokens gives other bytes than the reference's tokens
     invalid: int = 0  # byte strings that are no text
     invalid_accepted: int = 0
@@ -101,7 +100,6 @@ def compare(
     seed: str,
     strings: int,
     extra: Sequence[str] = (),
-    plain_words: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Parity:
     """Compare `strings` texts, and the `extra` ones; a fixed share of byte strings is no text.
@@ -114,10 +112,6 @@ def compare(
     texts = Texts(source, engine.token_bytes, engine.added_words, extra)
     stream = itertools.chain(extra, texts.many(max(0, strings - len(extra))))
     while batch := list(itertools.islice(stream, BATCH)):
-        if plain_words and engine.added_words:
-            kept = [t for t in batch if not any(word in t for word in engine.added_words)]
-            into.swallowed += len(batch) - len(kept)
-            batch = kept
         encoded = engine.encode_batch(batch)
         again = []
         for text, expected in zip(batch, encoded, strict=True):

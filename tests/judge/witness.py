@@ -51,11 +51,7 @@ class Verdict:
 
 
 class Judge:
-    """Judges the covers that a tokenizer lists, prefix by prefix.
-
-    `plain_words` says that the tokenizer was loaded with added words as plain text; texts with
-    such words are then no witnesses, because the engine cannot be told so.
-    """
+    """Judges the covers that a tokenizer lists, prefix by prefix."""
 
     def __init__(
         self,
@@ -63,14 +59,13 @@ class Judge:
         engine: Engine,
         *,
         seed: str,
-        plain_words: bool = False,
         most_covers: int = 300,
     ) -> None:
         self.verdict = Verdict()
         self._ours = ours
         self._engine = engine
         self._source = random.Random(seed)
-        self._shunned = engine.added_words if plain_words else ()
+        self._searches = 40  # the distant ones are slow
         self._most = most_covers
         self._sorted = sorted({data for data in engine.token_bytes.values() if data})
 
@@ -78,7 +73,7 @@ class Judge:
 
     def encodings(self, texts: Iterable[str]) -> list[tuple[bytes, list[int]]]:
         """Return the bytes and the encoding of each text that the engine restores."""
-        tried = [t for t in dict.fromkeys(texts) if not any(word in t for word in self._shunned)]
+        tried = list(dict.fromkeys(texts))
         found = []
         for text, tokens in zip(tried, self._engine.encode_batch(tried), strict=True):
             data = text.encode()
@@ -221,7 +216,8 @@ class Judge:
 
     def _distant_witness(self, cover: tuple[int, ...]) -> bool:
         """Search along the covers listed behind `cover`: they propose, the engine decides."""
-        level = [cover]
+        self._searches -= 1
+        level = [cover] if self._searches >= 0 else []
         for _ in range(3):
             following = []
             for sequence in level[:8]:
