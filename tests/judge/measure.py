@@ -8,13 +8,15 @@ import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-from nextbyte import Tokenizer
-from nextbyte.errors import NextByteError
+from typing import TYPE_CHECKING
 
 from judge import parity, prefixes, witness
 from judge.catalogue import Assets, Entry, MissingAssetError, published_texts
-from judge.engines import Engine
+from nextbyte.errors import NextByteError
+
+if TYPE_CHECKING:
+    from judge.engines import Engine
+    from nextbyte import Tokenizer
 
 Progress = Callable[[str, int], None]  # what is counted, and how many more are done
 

@@ -6,12 +6,14 @@ import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nextbyte import Tokenizer
+from judge.samples import Texts
 from nextbyte.errors import InvalidInputError
 
-from judge.engines import Engine
-from judge.samples import Texts
+if TYPE_CHECKING:
+    from judge.engines import Engine
+    from nextbyte import Tokenizer
 
 EXAMPLES = 5
 BATCH = 500

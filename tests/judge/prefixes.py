@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from judge.engines import Engine
 from judge.samples import Texts
 from judge.texts import whole_characters
+
+if TYPE_CHECKING:
+    from judge.engines import Engine
 
 LONGEST = 40  # bytes
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from judge.measure import Row
+if TYPE_CHECKING:
+    from judge.measure import Row
 
 HEAD = (
     "tokenizer",

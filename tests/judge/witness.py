@@ -17,11 +17,13 @@ import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nextbyte import Tokenizer
-
-from judge.engines import Engine
 from judge.texts import TAILS, completions, random_text, whole_characters
+
+if TYPE_CHECKING:
+    from judge.engines import Engine
+    from nextbyte import Tokenizer
 
 EXAMPLES = 5
 _FIRST_TAILS = ("", "a", " ", "\n", "x ", "1", "é", ".")
