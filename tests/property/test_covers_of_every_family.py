@@ -8,9 +8,12 @@ from __future__ import annotations
 import pytest
 
 from judge import catalogue, parity, prefixes, witness
+from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
 
 STRINGS = 3000
 RANDOM_PREFIXES = 12
+# Families whose files are not read yet; a name goes when its family comes.
+NOT_YET = {"Mistral v3", "AI21 J2", "RWKV World"}
 SMALL = [entry for entry in catalogue.entries() if entry.small]
 
 
@@ -27,7 +30,12 @@ def judged(request, assets):
         path = entry.locate(assets)
     except catalogue.MissingAssetError as reason:
         (pytest.fail if request.config.getoption("--require-model") else pytest.skip)(str(reason))
-    ours, plain_words = entry.ours(path)
+    try:
+        ours, plain_words = entry.ours(path)
+    except (TokenizerFormatError, UnsupportedTokenizerError) as reason:
+        if entry.name not in NOT_YET:
+            raise
+        pytest.skip(f"not read yet: {reason}")
     return entry, ours, entry.reference(path, plain_words=plain_words)
 
 
@@ -46,7 +54,10 @@ def test_covers_of_a_named_case(judged, case, figures):
     for prefix in prefixes.NAMED[case]:
         judge.judge(prefix)
     tell(figures[entry.name], judge.verdict)
-    assert (judge.verdict.witnesses == 0) == (case == "no text"), judge.verdict
+    if case == "no text":
+        assert not judge.verdict.witnesses, judge.verdict
+    elif (entry.name, case) != ("AI21 J2", "newline run"):  # its normalizer leaves no newline
+        assert judge.verdict.witnesses > 200, judge.verdict
     assert not judge.verdict.wrong, judge.verdict
 
 
@@ -56,6 +67,7 @@ def test_covers_of_random_prefixes(judged, figures):
     for prefix, original in prefixes.random_prefixes(engine, entry.name, RANDOM_PREFIXES):
         judge.judge(prefix, original)
     tell(figures[entry.name], judge.verdict)
+    assert judge.verdict.witnesses > 100 * RANDOM_PREFIXES, judge.verdict
     assert not judge.verdict.wrong, judge.verdict
 
 
