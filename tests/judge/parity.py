@@ -27,6 +27,7 @@ class Parity:
     equal: int = 0
     refused: int = 0  # by both: the reference loses something of the text
     different: int = 0
+    inconsistent: int = 0  # our bytes or batches are encoded otherwise than our strings
     not_restored: int = 0  # decoding our tokens gives other bytes than the reference's tokens
     invalid: int = 0  # byte strings that are no text
     invalid_accepted: int = 0
@@ -34,7 +35,7 @@ class Parity:
 
     @property
     def wrong(self) -> int:
-        return self.different + self.not_restored + self.invalid_accepted
+        return self.different + self.inconsistent + self.not_restored + self.invalid_accepted
 
     def note(self, example: str) -> None:
         if len(self.examples) < EXAMPLES:
@@ -43,8 +44,8 @@ class Parity:
 
 def compare_text(
     ours: Tokenizer, engine: Engine, text: str, expected: list[int], into: Parity
-) -> None:
-    """Compare one text.
+) -> list[int] | None:
+    """Compare one text; return our tokens if they are right.
 
     We may refuse a text only if the reference loses something of it: then no sequence of tokens
     stands for the text. Where both encode, ids and decoded bytes must be equal.
@@ -59,15 +60,32 @@ def compare_text(
             into.note(f"{text!r}: reference {expected}, ours refuses: {error}")
         else:
             into.refused += 1
-        return
+        return None
     if found != expected:
         into.different += 1
         into.note(f"{text!r}: reference {expected}, ours {found}")
-        return
+        return None
     into.equal += 1
     if restored is not None and ours.decode(found) != restored:
         into.not_restored += 1
         into.note(f"{text!r}: reference decodes {restored!r}, ours {ours.decode(found)!r}")
+    return found
+
+
+def compare_forms(ours: Tokenizer, encoded: list[tuple[str, list[int]]], into: Parity) -> None:
+    """Check that UTF-8 bytes and batches of texts have the tokens of the strings."""
+    for text, tokens in encoded[::20]:
+        if list(ours.encode(text.encode())) != tokens:
+            into.inconsistent += 1
+            into.note(f"{text.encode()!r}: as bytes it has other tokens than {tokens}")
+    batched = getattr(ours, "encode_batch", None)
+    if batched is None:
+        return
+    found = [list(tokens) for tokens in batched([text for text, _ in encoded])]
+    for (text, tokens), other in zip(encoded, found, strict=True):
+        if other != tokens:
+            into.inconsistent += 1
+            into.note(f"{text!r}: in a batch {other}, alone {tokens}")
 
 
 def compare_invalid(ours: Tokenizer, source: random.Random, text: str, into: Parity) -> None:
@@ -115,15 +133,17 @@ def compare(
     stream = itertools.chain(extra, texts.many(max(0, strings - len(extra))))
     while batch := list(itertools.islice(stream, BATCH)):
         encoded = engine.encode_batch(batch)
-        again = []
+        again, right = [], []
         for text, expected in zip(batch, encoded, strict=True):
-            compare_text(ours, engine, text, expected, into)
+            if (tokens := compare_text(ours, engine, text, expected, into)) is not None:
+                right.append((text, tokens))
             left = engine.decode(expected)
             if left is not None and left != text.encode() and _is_text(left):
                 again.append(left.decode())
         again = again[::2]
         for text, expected in zip(again, engine.encode_batch(again), strict=True):
             compare_text(ours, engine, text, expected, into)
+        compare_forms(ours, right, into)
         for text in batch[::25]:
             compare_invalid(ours, source, text, into)
         progress(len(batch))
