@@ -158,8 +158,16 @@ def _characters(metadata: Metadata) -> tokenizers.Tokenizer:
 
 
 def _with_added(made: tokenizers.Tokenizer, metadata: Metadata) -> tokenizers.Tokenizer:
-    words = [metadata.tokens[token] for token in metadata.of_type(USER_DEFINED)]
-    made.add_special_tokens([metadata.tokens[token] for token in metadata.of_type(CONTROL)])
+    """Add the file's control and user-defined tokens.
+
+    Older converters fill ids without a token with user-defined ones, `[PAD<id>]`. The model's own
+    encoder does not know them, so here they are no words. llama.cpp reads them out of text.
+    """
+    defined = metadata.of_type(USER_DEFINED)
+    padding = [token for token in defined if metadata.tokens[token] == f"[PAD{token}]"]
+    words = [metadata.tokens[token] for token in defined if token not in set(padding)]
+    special = [metadata.tokens[token] for token in (*metadata.of_type(CONTROL), *padding)]
+    made.add_special_tokens(special)
     made.add_tokens([tokenizers.AddedToken(word, normalized=False) for word in words])
     return made
 
