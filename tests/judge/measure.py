@@ -28,6 +28,7 @@ class Row:
     name: str
     package: str
     family: str
+    reported_family: str = ""  # what the library says; `family` is what it is
     status: str = "failed"
     reason: str = ""
     vocabulary: int = 0
@@ -81,10 +82,9 @@ def load(entry: Entry, assets: Assets, row: Row) -> tuple[Tokenizer, Path] | Non
         return None
     row.cached_seconds = time.perf_counter() - begun
     row.mebibytes = resident_mebibytes() - before
-    report = ours.report()
     row.vocabulary = ours.vocab_size
     row.exactness = ours.exactness
-    row.family = getattr(report, "family", "") or row.family
+    row.reported_family = ours.report().family
     row.status = "loaded"
     return ours, path
 
