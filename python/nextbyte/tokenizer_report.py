@@ -18,7 +18,7 @@ Exactness = Literal["exact", "normalized", "validated", "refuted"]
 """What covers are.
 
 - "exact": those of the tokenizer.
-- "normalized": those of normalized texts, where normalizing loses what a text was (NFKC and the like).
+- "normalized": those of normalized texts, where normalizing loses what a text was (NFKC).
 - "validated": those that the tokenizer's own library confirmed; there may be more.
 - "refuted": a comparison with that library has shown them to be wrong.
 """

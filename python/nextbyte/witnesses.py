@@ -23,7 +23,7 @@ _SAMPLES: Final = (
 
 
 def compile_witnessed(description: TokenizerDescription, reason: str) -> _core.CompiledTokenizer:
-    """Return a tokenizer whose sequences count once the library that defines the file confirms them.
+    """Return a tokenizer whose sequences count once its own library has confirmed them.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def flat(contexts, size):
 
 
 def test_laws_and_what_they_leave_out(pair):
-    exact, validated = pair
+    exact, _ = pair
     size, end = exact.vocab_size + 1, exact.vocab_size
     one, other = (
         nb.ByteLM.from_function(t, lambda contexts: flat(contexts, size), end_tokens=(end,))

@@ -50,7 +50,7 @@ class BytePairs:
 
     @property
     def loses_text(self) -> bool:
-        """Are different texts, not only canonically equivalent ones, brought to the same form?"""
+        """Whether texts that are not canonically equivalent are brought to the same form."""
         return self.normal_form == "nfkc"
 
 
