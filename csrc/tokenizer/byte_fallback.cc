@@ -33,7 +33,8 @@ CharacterPrefix encoded(std::uint32_t value) noexcept {
   const std::uint32_t mark = length == 2 ? 0xC0 : length == 3 ? 0xE0 : 0xF0;
   for (unsigned i = 0; i < length; ++i) {
     const std::uint32_t bits = value >> (6 * (length - 1 - i));
-    result = result.followed_by(static_cast<std::uint8_t>(i == 0 ? mark | bits : 0x80 | (bits & 0x3F)));
+    result =
+        result.followed_by(static_cast<std::uint8_t>(i == 0 ? mark | bits : 0x80 | (bits & 0x3F)));
   }
   return result;
 }

@@ -1,6 +1,7 @@
 // The states and masks of BPE over characters, and its own encoder.
 #include "tokenizer/character_pair_family.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,9 +13,9 @@ namespace {
 
 // ContextState::automaton.flags.
 enum Phase : std::uint8_t {
-  kInside = 0,    // nothing special
-  kTextStart,     // nothing yet, and a lead must come
-  kOnlyLead,      // the lead's own token and nothing else
+  kInside = 0,  // nothing special
+  kTextStart,   // nothing yet, and a lead must come
+  kOnlyLead,    // the lead's own token and nothing else
 };
 
 // Prefixes of characters, at most 64 tokens each.
@@ -98,8 +99,8 @@ CharacterPairFamily::CharacterPairFamily(std::shared_ptr<const Vocabulary> vocab
     if (vocabulary_->is_added(token)) continue;
     if (!is_byte_token_[token]) {
       pieces.set(rank);
-    } else if (fallback_.begins(
-                   CharacterPrefix{}.followed_by(static_cast<std::uint8_t>(table_.bytes(rank)[0])))) {
+    } else if (fallback_.begins(CharacterPrefix{}.followed_by(
+                   static_cast<std::uint8_t>(table_.bytes(rank)[0])))) {
       starts.set(rank);
     }
   }

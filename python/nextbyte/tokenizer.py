@@ -67,7 +67,9 @@ class Tokenizer:
     def from_file(
         cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
     ) -> Tokenizer:
-        """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
+        """Load a `tokenizer.json`, or a directory that has one; another file of a tokenizer.
+
+        These are SentencePiece's `tokenizer.model`, a `.gguf` and a `tekken.json`.
 
         Parameters
         ----------
@@ -258,13 +260,13 @@ class Tokenizer:
         pretokenizer = self._compiled.pretokenizer
         return TokenizerReport(
             source=self._description.source,
-            family="byte-level BPE",
+            family=self._description.model.family,
             exactness=self.exactness,
             vocabulary_size=self.vocab_size,
             reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
             special_tokens=self.special_tokens,
             missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(self._description.model.stages),
+            stages=list(getattr(self._description.model, "stages", [])),
             character_classes=pretokenizer.num_classes if pretokenizer else 0,
             automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
             automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -25,13 +25,43 @@ class BytePairs:
         A whole piece that is in the vocabulary becomes that token, merges or not.
     """
 
+    family: ClassVar[str] = "byte-level BPE"
+
     stages: list[str]
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
     whole_pieces: bool = False
 
 
-Model: TypeAlias = BytePairs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterPairs:
+    """BPE over characters, with byte tokens for characters without a token (SentencePiece).
+
+    Parameters
+    ----------
+    merges
+        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+    ranks
+        The priority of each token's bytes, whichever two tokens it is made of; equal ones go from
+        left to right. `NO_RANK`: takes no part, as special, byte and added tokens. Or None.
+    byte_tokens
+        Ids of the tokens that stand for one byte each.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    whole_pieces
+        A whole segment that is in the vocabulary becomes that token, merges or not.
+    """
+
+    family: ClassVar[str] = "BPE over characters"
+
+    merges: list[tuple[int, int, int]] | None = None
+    ranks: list[int] | None = None
+    byte_tokens: list[int] = field(default_factory=list)
+    has_lead: bool = False
+    whole_pieces: bool = False
+
+
+Model: TypeAlias = BytePairs | CharacterPairs
 """What makes tokens of a segment of text."""
 
 
