@@ -48,6 +48,7 @@ class CharacterPairFamily final : public TokenizerFamily {
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
+  const BpeMerges* merges() const noexcept override { return &merges_; }
 
  private:
   using Mask = std::shared_ptr<const BitSet>;

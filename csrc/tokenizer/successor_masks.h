@@ -42,11 +42,10 @@ class SuccessorMasks {
   // Tokens that survive `flags` from `state` and are live afterwards.
   Mask mask(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
-  // `common` is the mask of the same state off the trie of whole pieces; takes out the tokens that
-  // complete a whole piece and from where no text goes on.
-  BitSet without_dead_pieces(const BitSet& common,
-                             const ByteAutomatonState& state,
-                             unsigned flags) const;
+  // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
+  // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
+  // past matters: those that complete a whole piece, and sensitive ones.
+  BitSet with_past(const BitSet& common, const ByteAutomatonState& state, unsigned flags) const;
   bool lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const;
 
   const BpeMerges* merges_;
@@ -56,6 +55,7 @@ class SuccessorMasks {
   BitSet candidates_;
   CoLiveness co_liveness_;
   TokenTable::Cursor continuation_range_;
+  std::vector<Rank> sensitive_;  // to the state of the normal form
   InvalidSuccessors invalid_;
   // By the automaton state with the flags of the first character.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;

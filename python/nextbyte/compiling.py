@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, CharacterPairs
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -28,6 +28,10 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
                 return _byte_pairs(description, model)
             case CharacterPairs() as model:
                 return _character_pairs(description, model)
+            case LongestMatch():
+                return _core.compile_longest_match(
+                    description.token_bytes, added=description.added_tokens
+                )
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
         raise type(error)(f"{description.source}: {error}") from None
 
@@ -39,6 +43,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.merges,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     if model.ranks is not None:
@@ -47,6 +52,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.ranks,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
@@ -73,19 +79,31 @@ def _character_pairs(
         )
     else:
         raise TokenizerFormatError("neither merges nor ranks")
-    if model.whole_pieces:
-        _require_all_reachable(description, model, compiled)
-    return compiled
-
-
-def _require_all_reachable(
-    description: TokenizerDescription, model: CharacterPairs, compiled: _core.CompiledTokenizer
-) -> None:
-    """Refuse `ignore_merges` where it changes an encoding: then covers need another rule."""
-    byte_tokens = frozenset(model.byte_tokens)
-    for token, data in enumerate(description.token_bytes):
-        if data and token not in byte_tokens and not compiled.is_reachable(token):
+    for token in model.whole_pieces:
+        if not compiled.is_reachable(token):
+            data = description.token_bytes[token]
             raise UnsupportedTokenizerError(
                 f"token {token} ({data!r:.80}) is the encoding of its own bytes although no merges "
                 "produce it (ignore_merges); not supported yet with byte fallback"
             )
+    return compiled
+
+
+def check_compiled(
+    compiled: _core.CompiledTokenizer, *, source: str, effort: int = 1, with_masks: bool = False
+) -> _core.SelfCheckReport:
+    """Compare the engine with its own encoder; milliseconds at `effort` 1, which every load takes.
+
+    Raises
+    ------
+    UnsupportedTokenizerError
+        They differ: covers of this tokenizer would not be exact.
+    """
+    found = _core.self_check(compiled, effort=effort, with_masks=with_masks)
+    if found.differences:
+        raise UnsupportedTokenizerError(
+            f"{source}: the self-check found {found.differences} differences between the covers of "
+            f"this tokenizer and its encoder, so they are not exact; the first: "
+            f"{found.first_difference}. Please report this with the file"
+        )
+    return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.json_fields import JsonField
+from nextbyte.formats.rwkv import is_rwkv, load_rwkv
 from nextbyte.formats.sentencepiece import load_sentencepiece
 from nextbyte.formats.sentencepiece_model import looks_like_sentencepiece
 from nextbyte.formats.tekken import describe_tekken, is_tekken
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
     """Read a file that says itself what it is.
 
-    `.gguf`, SentencePiece's `.model`, `tekken.json`, `tokenizer.json`.
+    `.gguf`, SentencePiece's `.model`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
 
     Raises
     ------
@@ -31,6 +32,8 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
         return load_gguf(path, ignore_added_words=ignore_added_words)
     if looks_like_sentencepiece(_head(path)):
         return load_sentencepiece(path, ignore_added_words=ignore_added_words)
+    if is_rwkv(path):
+        return load_rwkv(path)
     document = JsonField.read(path)
     # The content decides; the name only says what a file that is neither was meant to be.
     has_model = isinstance(document.value, dict) and "model" in document.value

@@ -123,5 +123,6 @@ def _with_merges(
             merges=read_merges(metadata["merges"], ordinary, description.token_bytes),
             byte_tokens=model.byte_tokens,
             has_lead=model.has_lead,
+            whole_pieces=[token for text, token in ordinary.items() if _LINE_FEED in text],
         ),
     )

@@ -56,16 +56,20 @@ def describe_character_pairs_json(
     token_bytes = arrange(pieces.values(), special_tokens, source=document.source)
     merges = read_merges(model["merges"], vocabulary, token_bytes)
     for left, right, result in merges:
-        if not {left, right, result}.isdisjoint(byte_tokens):
+        if byte_tokens.intersection((left, right, result)):
             raise _unsupported(model["merges"], f"merge the byte token in {(left, right, result)}")
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
         model=CharacterPairs(
             merges=merges,
-            byte_tokens=byte_tokens,
+            byte_tokens=sorted(byte_tokens),
             has_lead=has_lead,
-            whole_pieces=model["ignore_merges"].flag(default=False),
+            whole_pieces=(
+                [token for data, token in pieces.values() if data and token not in byte_tokens]
+                if model["ignore_merges"].flag(default=False)
+                else []
+            ),
         ),
         special_tokens=special_tokens,
         added_tokens=list(added.values()),
@@ -178,15 +182,15 @@ def _added_tokens(
 
 def _pieces(
     vocabulary: dict[str, int], special_tokens: dict[str, int], *, fallback: bool
-) -> tuple[dict[str, tuple[bytes, int]], list[int]]:
+) -> tuple[dict[str, tuple[bytes, int]], set[int]]:
     """Return bytes and id of what is only in the vocabulary, and the ids of the byte tokens."""
     pieces: dict[str, tuple[bytes, int]] = {}
-    byte_tokens = []
+    byte_tokens = set()
     for spelling, token in vocabulary.items():
         if special_tokens.get(spelling) == token:
             continue
         byte = byte_of_piece(spelling) if fallback else None
         if byte is not None:
-            byte_tokens.append(token)
+            byte_tokens.add(token)
         pieces[spelling] = (piece_bytes(spelling) if byte is None else byte), token
     return pieces, byte_tokens

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from nextbyte.formats.normal_form import NormalForm
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -23,6 +26,8 @@ class BytePairs:
         tiktoken's form: the priority of each token's bytes (`NO_RANK`: takes no part), or None.
     whole_pieces
         A whole piece that is in the vocabulary becomes that token, merges or not.
+    normal_form
+        What texts are normalized to before all else.
     """
 
     family: ClassVar[str] = "byte-level BPE"
@@ -31,6 +36,7 @@ class BytePairs:
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
     whole_pieces: bool = False
+    normal_form: NormalForm = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,8 @@ class CharacterPairs:
     has_lead
         A blank is put in front of every text that is not empty.
     whole_pieces
-        A whole segment that is in the vocabulary becomes that token, merges or not.
+        Ids of the tokens that stand for their bytes whatever merges say. Refused unless merges say
+        the same.
     """
 
     family: ClassVar[str] = "BPE over characters"
@@ -58,10 +65,17 @@ class CharacterPairs:
     ranks: list[int] | None = None
     byte_tokens: list[int] = field(default_factory=list)
     has_lead: bool = False
-    whole_pieces: bool = False
+    whole_pieces: list[int] = field(default_factory=list)
 
 
-Model: TypeAlias = BytePairs | CharacterPairs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongestMatch:
+    """Greedy: at each position the longest token that fits."""
+
+    family: ClassVar[str] = "longest match"
+
+
+Model: TypeAlias = BytePairs | CharacterPairs | LongestMatch
 """What makes tokens of a segment of text."""
 
 
