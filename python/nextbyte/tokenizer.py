@@ -84,7 +84,8 @@ class Tokenizer:
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
 
-        Those are `.gguf`, `tekken.json`, and the vocabulary text of RWKV World.
+        Those are `.gguf`, SentencePiece's `.model`, `tekken.json`, and the vocabulary text of RWKV
+        World.
 
         Parameters
         ----------

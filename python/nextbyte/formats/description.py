@@ -55,6 +55,35 @@ class BytePairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterPairs:
+    """BPE over characters, with byte tokens for characters without a token (SentencePiece).
+
+    Parameters
+    ----------
+    merges
+        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+    ranks
+        The priority of each token's bytes, whichever two tokens it is made of; equal ones go from
+        left to right. `NO_RANK`: takes no part, as special, byte and added tokens. Or None.
+    byte_tokens
+        Ids of the tokens that stand for one byte each.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    whole_pieces
+        Ids of the tokens that stand for their bytes whatever merges say. Refused unless merges say
+        the same.
+    """
+
+    family: ClassVar[str] = "BPE over characters"
+
+    merges: list[tuple[int, int, int]] | None = None
+    ranks: list[int] | None = None
+    byte_tokens: list[int] = field(default_factory=list)
+    has_lead: bool = False
+    whole_pieces: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LongestMatch:
     """Greedy: at each position the longest token that fits."""
 
@@ -62,7 +91,7 @@ class LongestMatch:
     loses_text: ClassVar[bool] = False
 
 
-Model: TypeAlias = BytePairs | LongestMatch
+Model: TypeAlias = BytePairs | CharacterPairs | LongestMatch
 """What makes tokens of a segment of text."""
 
 
