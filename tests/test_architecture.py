@@ -40,6 +40,7 @@ PYTHON_FLOORS = (
     {"_core", "errors"},
     {"escapes", "progress", "stop_strings", "text_input", "text_stream"},
     {"formats", "models"},
+    {"compiling"},
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},

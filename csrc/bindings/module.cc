@@ -6,5 +6,6 @@ NB_MODULE(_core, m) {
   nextbyte::register_errors(m);
   nextbyte::register_pretokenizer(m);
   nextbyte::register_tokenizer(m);
+  nextbyte::register_byte_pairs(m);
   nextbyte::register_byte_stream(m);
 }

@@ -53,11 +53,15 @@ CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
   frame->entries.push_back({root, tokenizer_->table().root()});
   frame_ = std::move(frame);
   live_.push_back(enter(std::move(root), tokenizer_->table().root()));
+  for (const char byte : tokenizer_->lead()) {
+    if (push(static_cast<std::uint8_t>(byte))) continue;
+    throw TokenizerFormat("no token starts with what the tokenizer puts in front of each text");
+  }
 }
 
 LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,
                                 const TokenTable::Cursor& cursor) const {
-  auto allowed = std::make_shared<const AllowedTokens>(tokenizer_->allowed(context->state()));
+  std::shared_ptr<const AllowedTokens> allowed = tokenizer_->allowed(context->state());
   return {std::move(context), cursor, std::move(allowed)};
 }
 
@@ -74,9 +78,7 @@ bool CoverTracker::push(std::uint8_t byte) {
     if (const Rank exact = table.exact(cursor); exact != kNoRank) {
       ++rest;
       if (live.allowed->test(exact)) {
-        const TokenId token = table.order()[exact];
-        const ContextState state =
-            tokenizer_->advance(live.context->state(), token, live.allowed->test_interior(exact));
+        const ContextState state = tokenizer_->advance(live.context->state(), exact);
         started.push_back(
             enter(std::make_shared<const Context>(live.context, state, position), table.root()));
       }
@@ -98,9 +100,9 @@ bool CoverTracker::push(std::uint8_t byte) {
 }
 
 void CoverTracker::rollback(std::size_t count) {
-  if (count > size_) {
+  if (count > size()) {
     throw InvalidInput("cannot roll back " + std::to_string(count) + " bytes: only " +
-                       std::to_string(size_) + " were pushed");
+                       std::to_string(size()) + " were pushed");
   }
   if (count == 0) return;
   std::shared_ptr<const Frame> frame = frame_;
@@ -114,9 +116,9 @@ void CoverTracker::rollback(std::size_t count) {
 }
 
 std::string CoverTracker::bytes() const {
-  std::string bytes(size_, '\0');
+  std::string bytes(size(), '\0');
   const Frame* frame = frame_.get();
-  for (std::size_t i = size_; i > 0; --i, frame = frame->previous.get()) {
+  for (std::size_t i = bytes.size(); i > 0; --i, frame = frame->previous.get()) {
     bytes[i - 1] = static_cast<char>(frame->byte);
   }
   return bytes;
@@ -140,6 +142,7 @@ std::shared_ptr<const Context> CoverTracker::common_ancestor() const {
 std::vector<CoverEncoding> cover_encodings(const CoverTracker& tracker) {
   const TokenTable& table = tracker.tokenizer().table();
   std::vector<CoverEncoding> covers;
+  if (tracker.size() == 0) return {{{}, 0}};  // the empty sequence covers the empty prefix
   for (const LiveContext& live : tracker.live()) {
     std::vector<TokenId> tokens;
     for (const Context* c = live.context.get(); c->parent() != nullptr; c = c->parent()) {

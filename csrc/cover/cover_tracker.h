@@ -80,9 +80,17 @@ class CoverTracker {
   // Takes back the last `count` bytes. Throws InvalidInput if there are fewer.
   void rollback(std::size_t count);
 
-  std::size_t size() const noexcept { return size_; }
+  std::size_t size() const noexcept { return size_ - lead_size(); }
   std::string bytes() const;  // all pushed bytes, O(size)
-  // Longest contexts last; those with position() == size() start the next token.
+  // The tokenizer's lead counts as pushed from the start: positions of contexts include it.
+  std::size_t end_position() const noexcept { return size_; }
+  std::size_t lead_size() const noexcept { return tokenizer_->lead().size(); }
+  // Can the text end here after `live`? Before the first byte the empty text can, whose encoding,
+  // the root, has not even the lead.
+  bool ends_at(const LiveContext& live) const noexcept {
+    return live.cursor.depth == 0 || (size_ == lead_size() && live.context->parent() == nullptr);
+  }
+  // Longest contexts last; those with position() == end_position() start the next token.
   std::span<const LiveContext> live() const noexcept { return live_; }
   // The deepest context that all live contexts descend from (or are). O(live tokens).
   std::shared_ptr<const Context> common_ancestor() const;
@@ -106,7 +114,7 @@ class CoverTracker {
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const Frame> frame_;
   std::vector<LiveContext> live_;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0;  // the lead included
 };
 
 // A cover encoding: its tokens, and how many bytes its last token reaches past the end.

@@ -141,11 +141,12 @@ bool ByteStream::weight_is_zero(const Context& context) noexcept {
 }
 
 std::vector<ByteStream::ContextPointer> ByteStream::pending(bool current) {
+  if (!current && size() == 0) return {};
   adopt_rows();
   const ContextPointer base = tracker_.common_ancestor();
   std::vector<ContextPointer> needed;
   for (const LiveContext& live : tracker_.live()) {
-    if (current || live.context->position() < size()) {
+    if (current || live.cursor.depth > 0) {
       if (find_row(*live.context) == nullptr && weight(*live.context, *base) != kImpossible) {
         needed.push_back(live.context);
       }
@@ -178,7 +179,7 @@ ByteStream::Row ByteStream::make_row(const Context& context,
   const TokenTable& table = tokenizer.table();
   std::vector<std::uint64_t> mask;
   allowed.copy_words(table.size(), mask);
-  const bool may_end = tokenizer.automaton().accepts_end(context.state().automaton);
+  const bool may_end = tokenizer.may_end(context.state());
   double shift = kernels::masked_maximum(row, table.order().data(), mask.data(), table.size());
   if (may_end) {
     for (const TokenId token : end_tokens_) {
@@ -216,7 +217,7 @@ void ByteStream::provide(const ContextPointer& context, const kernels::LogitRow&
   const bool is_live = live != tracker_.live().end();
   auto row = std::make_shared<const Row>(
       is_live ? make_row(*context, *live->allowed, logits)
-              : make_row(*context, tracker_.tokenizer().allowed(context->state()), logits));
+              : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits));
   for (const LiveContext& l : tracker_.live()) {
     for (const Context* c = l.context.get(); c->position() > context->position(); c = c->parent()) {
       if (c->parent() != context.get()) continue;
@@ -245,7 +246,9 @@ void ByteStream::require_mass(const Row& row, const Context& context) {
       row.any_finite ? "the logits give probability zero to every token that may follow"
                      : "every logit of the row is -inf, so nothing may follow";
   const std::string problem =
-      message + " the first " + std::to_string(context.position()) + " bytes";
+      message + " the first " +
+      std::to_string(std::max(context.position(), tracker_.lead_size()) - tracker_.lead_size()) +
+      " bytes";
   drop_massless_rows();
   throw InvalidInput(problem);
 }
@@ -272,7 +275,7 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
         live.cursor, [&](std::uint8_t byte, Rank first, Rank last) {
           masses[byte] += scale * kernels::range_sum(row->masses.data(), first, last);
         });
-    if (live.cursor.depth == 0) masses[kEndOfText] += scale * row->end_of_text;
+    if (tracker_.ends_at(live)) masses[kEndOfText] += scale * row->end_of_text;
   }
   for (const double mass : masses) total += mass;
   if (!(total > 0.0)) {
@@ -289,6 +292,7 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
 }
 
 double ByteStream::relative_logprob() {
+  if (size() == 0) return 0.0;  // every text starts with nothing
   const ContextPointer base = tracker_.common_ancestor();
   double greatest = kImpossible;
   for (const LiveContext& live : tracker_.live()) {
@@ -332,7 +336,7 @@ ByteStream::unscored() const {
 
 void ByteStream::provide_edge(const Context& child, const kernels::LogitRow& row) const {
   const Context& parent = *child.parent();
-  set_edge(child, make_row(parent, tracker_.tokenizer().allowed(parent.state()), row));
+  set_edge(child, make_row(parent, *tracker_.tokenizer().allowed(parent.state()), row));
 }
 
 double ByteStream::base_logprob() const {

@@ -2,6 +2,7 @@
 #ifndef NEXTBYTE_SUPPORT_BITS_H_
 #define NEXTBYTE_SUPPORT_BITS_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,20 @@ class BitSet {
   // `index` must be inside the range given at construction.
   void set(std::size_t index) noexcept {
     words_[index / kWordBits - first_word_] |= std::uint64_t{1} << (index % kWordBits);
+  }
+  // Likewise.
+  void clear(std::size_t index) noexcept {
+    words_[index / kWordBits - first_word_] &= ~(std::uint64_t{1} << (index % kWordBits));
+  }
+  // The union of two sets with room for different ranges.
+  BitSet united(const BitSet& other) const {
+    const std::size_t first = std::min(first_word_, other.first_word_);
+    const std::size_t end = std::max(end_word(), other.end_word());
+    BitSet result(first * kWordBits, end * kWordBits);
+    for (std::size_t index = first; index < end; ++index) {
+      result.words_[index - first] = word(index) | other.word(index);
+    }
+    return result;
   }
   bool any() const noexcept {
     for (const std::uint64_t bits : words_) {

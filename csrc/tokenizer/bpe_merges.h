@@ -71,6 +71,9 @@ class BpeMerges {
   // Does BPE of dec(t) give [t]? Precondition here and below: ids are less than num_tokens().
   bool is_canonical_alone(TokenId t) const noexcept { return left_[t].last != kNever; }
 
+  // Is there a token of this byte, so that BPE can begin?
+  bool has_byte(std::uint8_t byte) const noexcept { return byte_tokens_[byte] != kNoToken; }
+
   // Are a and b canonical alone and [a, b] the BPE of dec(a) + dec(b)? O(spine lengths).
   bool pair_ok(TokenId a, TokenId b) const noexcept;
 

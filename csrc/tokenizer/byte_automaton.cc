@@ -48,6 +48,7 @@ std::uint64_t ByteAutomaton::possible_classes(const ByteAutomatonState& state) c
 
 bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
   char32_t scalar = byte;
+  if (state.piece != ByteTrie::kOff) state.piece = whole_pieces_->step(state.piece, byte);
   if (state.pending_length == 0) {
     if (byte >= 0x80) {
       if (sequence_length(byte) == 0) return false;
@@ -96,7 +97,7 @@ bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noe
 bool ByteAutomaton::run(ByteAutomatonState& state,
                         std::string_view bytes,
                         unsigned flags) const noexcept {
-  if (state.at_character_boundary()) state.flags = static_cast<std::uint8_t>(flags);
+  enter(state, flags);
   for (const char c : bytes) {
     if (!step(state, static_cast<std::uint8_t>(c))) return false;
   }

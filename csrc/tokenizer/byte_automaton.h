@@ -2,46 +2,73 @@
 #ifndef NEXTBYTE_TOKENIZER_BYTE_AUTOMATON_H_
 #define NEXTBYTE_TOKENIZER_BYTE_AUTOMATON_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "tokenizer/byte_trie.h"
 #include "tokenizer/pretokenizer.h"
 
 namespace nextbyte {
 
-// State (S, pi, M) (docs/theory.md 4):
+// State (S, pi, M, w) (docs/theory.md 4):
 // S = subset after the last whole character, pi = the 0..3 pending bytes of a character, M = the
 // boundary flags still open for that character. Flags that no completion of pi can use are closed
-// at once, so that equal futures have equal states.
+// at once, so that equal futures have equal states. w = the bytes of the current piece as a node of
+// the trie of whole pieces (section 7), off the trie nearly always.
 struct ByteAutomatonState {
   SubsetId subset = kDeadSubset;
   std::uint8_t flags = kContinue;  // open flags of the character in progress (or of the next one)
   std::uint8_t pending_length = 0;
   std::uint32_t pending = 0;  // pending bytes, first byte most significant
+  ByteTrie::Node piece = ByteTrie::kOff;
 
   bool at_character_boundary() const noexcept { return pending_length == 0; }
-  std::uint64_t key() const noexcept {
-    return std::uint64_t{subset} << 40 | std::uint64_t{flags} << 36 |
-           std::uint64_t{pending_length} << 32 | pending;
-  }
   friend bool operator==(const ByteAutomatonState&, const ByteAutomatonState&) = default;
+};
+
+struct ByteAutomatonStateHash {
+  std::size_t operator()(const ByteAutomatonState& state) const noexcept {
+    const std::uint64_t text = std::uint64_t{state.subset} << 40 |
+                               std::uint64_t{state.flags} << 36 |
+                               std::uint64_t{state.pending_length} << 32 | state.pending;
+    const std::uint64_t mixed = (text ^ std::uint64_t{state.piece} << 17) * 0x9E3779B97F4A7C15u;
+    return static_cast<std::size_t>(mixed ^ mixed >> 29);
+  }
 };
 
 // Steps states by bytes. Overlong forms, surrogates and stray continuation bytes are dead at once.
 class ByteAutomaton {
  public:
-  explicit ByteAutomaton(const Pretokenizer& pretokenizer) : pretokenizer_(&pretokenizer) {}
+  // `whole_pieces`: pieces that must not end where they are spelled out by several tokens; may be
+  // empty.
+  ByteAutomaton(const Pretokenizer& pretokenizer, const ByteTrie& whole_pieces)
+      : pretokenizer_(&pretokenizer),
+        whole_pieces_(whole_pieces.empty() ? nullptr : &whole_pieces) {}
 
   ByteAutomatonState initial() const noexcept {
     return {pretokenizer_->initial(), static_cast<std::uint8_t>(kBoundary), 0, 0};
   }
   // One byte; false when nothing survives (the state is then meaningless).
   bool step(ByteAutomatonState& state, std::uint8_t byte) const noexcept;
-  // A whole token from `state`. At a character boundary its first character gets `flags`; inside a
-  // character the state's own open flags go on. Inside a token no piece boundary is possible.
+  // Makes ready for a token. At a character boundary its first character gets `flags`; inside a
+  // character the state's own open flags go on. With both flags at once the bytes of the piece are
+  // not followed: for callers who know that neither of the two pieces is on the trie.
+  void enter(ByteAutomatonState& state, unsigned flags) const noexcept {
+    if (!state.at_character_boundary()) return;
+    state.flags = static_cast<std::uint8_t>(flags);
+    if (whole_pieces_ == nullptr || flags == kContinue) return;
+    state.piece = flags == kBoundary ? ByteTrie::kRoot : ByteTrie::kOff;
+  }
+  // A whole token: enter(), then all its bytes. Inside a token no piece boundary is possible.
   bool run(ByteAutomatonState& state, std::string_view bytes, unsigned flags) const noexcept;
+  // May a piece end here?
+  bool may_split(const ByteAutomatonState& state) const noexcept {
+    return state.piece == ByteTrie::kOff || !whole_pieces_->is_terminal(state.piece);
+  }
   bool accepts_end(const ByteAutomatonState& state) const noexcept {
-    return state.at_character_boundary() && pretokenizer_->accepts_end(state.subset);
+    return state.at_character_boundary() && pretokenizer_->accepts_end(state.subset) &&
+           may_split(state);
   }
 
  private:
@@ -49,6 +76,7 @@ class ByteAutomaton {
   std::uint64_t possible_classes(const ByteAutomatonState& state) const noexcept;
 
   const Pretokenizer* pretokenizer_;
+  const ByteTrie* whole_pieces_;  // nullptr: there are none
 };
 
 }  // namespace nextbyte

@@ -14,10 +14,12 @@ constexpr std::size_t kMaxKnown = std::size_t{1}
 
 CoLiveness::CoLiveness(const BpeMerges& merges,
                        const TokenTable& table,
-                       const ByteAutomaton& automaton)
+                       const ByteAutomaton& automaton,
+                       const BitSet& candidates)
     : merges_(&merges),
       table_(&table),
       automaton_(&automaton),
+      candidates_(&candidates),
       continuation_range_(table.first_byte_range(0x80, 0xBF)) {}
 
 bool CoLiveness::live(const ByteAutomatonState& state, TokenId last) const {
@@ -36,9 +38,12 @@ std::shared_ptr<const CoLiveness::BoundaryScan> CoLiveness::boundary_scan(
     const std::lock_guard<std::mutex> lock(mutex_);
     if (const auto it = scans_.find(state.subset); it != scans_.end()) return it->second;
   }
+  // Whether a token survives does not depend on the bytes of the piece; where it ends does.
+  ByteAutomatonState start = state;
+  start.piece = ByteTrie::kOff;
   auto made = std::make_shared<const BoundaryScan>(
-      BoundaryScan{scan_tokens(*automaton_, *table_, state, kBoundary, 0, table_->size()),
-                   scan_tokens(*automaton_, *table_, state, kContinue, 0, table_->size())});
+      BoundaryScan{scan_tokens(*automaton_, *table_, start, kBoundary, 0, table_->size()),
+                   scan_tokens(*automaton_, *table_, start, kContinue, 0, table_->size())});
   const std::lock_guard<std::mutex> lock(mutex_);
   return scans_.emplace(state.subset, std::move(made)).first->second;
 }
@@ -46,9 +51,12 @@ std::shared_ptr<const CoLiveness::BoundaryScan> CoLiveness::boundary_scan(
 template <typename Visit>
 bool CoLiveness::any_successor(const Node& node, Visit visit) const {
   const auto try_token = [&](Rank rank, unsigned flags) {
+    if (!candidates_->test(rank)) return false;
     ByteAutomatonState next = node.state;
     const TokenId token = table_->order()[rank];
-    return automaton_->run(next, table_->bytes(rank), flags) && visit(Node{next, token});
+    if (!automaton_->run(next, table_->bytes(rank), flags)) return false;
+    if (!merges_->is_canonical_alone(token)) next.piece = ByteTrie::kOff;  // a whole piece
+    return visit(Node{next, token});
   };
   if (!node.state.at_character_boundary()) {
     for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
@@ -60,9 +68,11 @@ bool CoLiveness::any_successor(const Node& node, Visit visit) const {
   // A boundary state that does not accept END is rare (a look-ahead that waits for its character).
   const std::shared_ptr<const BoundaryScan> scan = boundary_scan(node.state);
   bool found = false;
-  scan->boundary.alive.for_each([&](std::size_t rank) {
-    if (!found) found = try_token(static_cast<Rank>(rank), kBoundary);
-  });
+  if (automaton_->may_split(node.state)) {
+    scan->boundary.alive.for_each([&](std::size_t rank) {
+      if (!found) found = try_token(static_cast<Rank>(rank), kBoundary);
+    });
+  }
   if (node.last == kNoToken) return found;
   scan->interior.alive.for_each([&](std::size_t rank) {
     if (!found && merges_->pair_ok(node.last, table_->order()[rank])) {

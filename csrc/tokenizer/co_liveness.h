@@ -23,7 +23,11 @@ namespace nextbyte {
 // (automaton state, last token). Nearly every query ends after one step.
 class CoLiveness {
  public:
-  CoLiveness(const BpeMerges& merges, const TokenTable& table, const ByteAutomaton& automaton);
+  // `candidates`: the ranks that can follow anything at all.
+  CoLiveness(const BpeMerges& merges,
+             const TokenTable& table,
+             const ByteAutomaton& automaton,
+             const BitSet& candidates);
 
   // Is a context with this state and last token the prefix of some canonical sequence?
   bool live(const ByteAutomatonState& state, TokenId last) const;
@@ -36,8 +40,9 @@ class CoLiveness {
   };
   struct NodeHash {
     std::size_t operator()(const Node& node) const noexcept {
-      return static_cast<std::size_t>((node.state.key() ^ std::uint64_t{node.last} << 20) *
-                                      0x9E3779B97F4A7C15ULL);
+      return static_cast<std::size_t>(
+          (ByteAutomatonStateHash()(node.state) ^ std::uint64_t{node.last} << 20) *
+          0x9E3779B97F4A7C15ULL);
     }
   };
   struct BoundaryScan {
@@ -53,6 +58,7 @@ class CoLiveness {
   const BpeMerges* merges_;
   const TokenTable* table_;
   const ByteAutomaton* automaton_;
+  const BitSet* candidates_;
   TokenTable::Cursor continuation_range_;  // tokens that start with a UTF-8 continuation byte
   mutable std::mutex mutex_;
   mutable std::unordered_map<Node, bool, NodeHash> known_;

@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "tokenizer/token_scan.h"
+
 namespace nextbyte {
 namespace {
 
@@ -18,13 +20,23 @@ std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t inde
   return set ? set->word(index) : 0;
 }
 
-}  // namespace
-
-bool AllowedTokens::test_interior(Rank rank) const noexcept {
-  return interior_ && interior_->test(rank) && masks_->pair_ok(last_, rank);
+// Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
+void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
+  if (!mask) {
+    mask = std::move(more);
+  } else if (more && more != mask) {
+    mask = std::make_shared<const BitSet>(mask->united(*more));
+  }
 }
 
-bool AllowedTokens::any(Rank first, Rank last) const {
+}  // namespace
+
+bool BytePairSuccessors::test(Rank rank) const {
+  return (boundary_ && boundary_->test(rank)) ||
+         (interior_ && interior_->test(rank) && masks_->pair_ok(last_, rank));
+}
+
+bool BytePairSuccessors::any(Rank first, Rank last) const {
   int tests = 0;
   std::shared_ptr<const BitSet> invalid;
   for (std::size_t index = first / kWordBits; index * kWordBits < last; ++index) {
@@ -45,7 +57,7 @@ bool AllowedTokens::any(Rank first, Rank last) const {
   return false;
 }
 
-void AllowedTokens::copy_words(Rank size, std::vector<std::uint64_t>& words) const {
+void BytePairSuccessors::copy_words(Rank size, std::vector<std::uint64_t>& words) const {
   words.resize((size + kWordBits - 1) / kWordBits);
   const std::shared_ptr<const BitSet> invalid = interior_ ? masks_->invalid(last_) : nullptr;
   for (std::size_t index = 0; index < words.size(); ++index) {
@@ -56,11 +68,15 @@ void AllowedTokens::copy_words(Rank size, std::vector<std::uint64_t>& words) con
 
 SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                                const TokenTable& table,
-                               const ByteAutomaton& automaton)
+                               const ByteAutomaton& automaton,
+                               const ByteTrie& whole_pieces,
+                               BitSet candidates)
     : merges_(&merges),
       table_(&table),
       automaton_(&automaton),
-      co_liveness_(merges, table, automaton),
+      whole_pieces_(&whole_pieces),
+      candidates_(std::move(candidates)),
+      co_liveness_(merges, table, automaton, candidates_),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
       by_state_(kCachedMasks),
       by_last_token_(kCachedMasks) {
@@ -68,18 +84,65 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
   for (const TokenId token : merges.euler_order()) euler_to_rank_.push_back(table.rank_of(token));
 }
 
-BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state,
-                                   unsigned flags,
-                                   Rank first,
-                                   Rank last) const {
+bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
+  const TokenId token = table_->order()[rank];
+  ByteAutomatonState end = state;
+  automaton_->run(end, table_->bytes(rank), flags);
+  if (!merges_->is_canonical_alone(token)) {
+    // Only the whole piece is this token; that a boundary follows is up to the pair test.
+    if (flags != kBoundary || !state.at_character_boundary()) return false;
+    end.piece = ByteTrie::kOff;
+  }
+  return co_liveness_.live(end, token);
+}
+
+BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned flags) const {
+  // Inside a character a token goes on with it.
+  const bool inside = !state.at_character_boundary();
+  const Rank first = inside ? continuation_range_.first : 0;
+  const Rank last = inside ? continuation_range_.last : table_->size();
   TokenScan scan = scan_tokens(*automaton_, *table_, state, flags, first, last);
-  scan.alive.for_each([&](std::size_t rank) {
-    if (scan.accepting.test(rank)) return;
-    ByteAutomatonState end = state;
-    automaton_->run(end, table_->bytes(static_cast<Rank>(rank)), flags);
-    if (co_liveness_.live(end, table_->order()[rank])) scan.accepting.set(rank);
+  BitSet live(first, last);
+  scan.alive.for_each([&](std::size_t index) {
+    const auto rank = static_cast<Rank>(index);
+    if (!candidates_.test(rank)) return;
+    const bool by_merges = merges_->is_canonical_alone(table_->order()[rank]);
+    if ((by_merges && scan.accepting.test(rank)) || lives_after(state, flags, rank)) live.set(rank);
   });
-  return std::move(scan.accepting);
+  return live;
+}
+
+BitSet SuccessorMasks::without_dead_pieces(const BitSet& common,
+                                           const ByteAutomatonState& state,
+                                           unsigned flags) const {
+  BitSet live = common;
+  whole_pieces_->for_each_below(state.piece, [&](std::uint32_t, ByteTrie::Node end) {
+    const std::string_view rest =
+        whole_pieces_->spelling(end).substr(whole_pieces_->depth(state.piece));
+    TokenTable::Cursor cursor = table_->root();
+    for (const char byte : rest) {
+      if (!table_->step(cursor, static_cast<std::uint8_t>(byte))) return true;
+    }
+    const Rank rank = table_->exact(cursor);
+    if (rank != kNoRank && live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+    return true;
+  });
+  return live;
+}
+
+SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsigned flags) const {
+  ByteAutomatonState start = state;
+  automaton_->enter(start, flags);
+  // A new piece starts the same wherever the one before it ended.
+  if (start.at_character_boundary() && flags == kBoundary) start.piece = ByteTrie::kOff;
+  if (start.piece == ByteTrie::kOff) {
+    return by_state_.get(start, [&] { return live_tokens(start, flags); });
+  }
+  return by_state_.get(start, [&] {
+    ByteAutomatonState common = start;
+    common.piece = ByteTrie::kOff;
+    return without_dead_pieces(*mask(common, flags), start, flags);
+  });
 }
 
 std::shared_ptr<const BitSet> SuccessorMasks::invalid(TokenId last) const {
@@ -88,27 +151,27 @@ std::shared_ptr<const BitSet> SuccessorMasks::invalid(TokenId last) const {
     merges_->invalid_successors(last, intervals);
     BitSet mask(0, table_->size());
     for (const auto& [begin, end] : intervals) {
-      for (std::uint32_t euler = begin; euler < end; ++euler) mask.set(euler_to_rank_[euler]);
+      for (std::uint32_t euler = begin; euler < end; ++euler) {
+        if (euler_to_rank_[euler] != kNoRank) mask.set(euler_to_rank_[euler]);
+      }
     }
     return mask;
   });
 }
 
-AllowedTokens SuccessorMasks::allowed(const ByteAutomatonState& state, TokenId last) const {
-  const auto masks = [&](unsigned flags, Rank begin, Rank end) {
-    ByteAutomatonState start = state;
-    if (start.at_character_boundary()) start.flags = static_cast<std::uint8_t>(flags);
-    return by_state_.get(start.key(), [&] { return live_tokens(start, flags, begin, end); });
-  };
-  if (!state.at_character_boundary()) {
-    return {*this,
-            last,
-            nullptr,
-            masks(state.flags, continuation_range_.first, continuation_range_.last)};
+std::shared_ptr<const AllowedTokens> SuccessorMasks::allowed(
+    std::span<const ByteAutomatonState> states, TokenId last) const {
+  Mask boundary, interior;
+  for (const ByteAutomatonState& state : states) {
+    if (!state.at_character_boundary()) {
+      unite(interior, mask(state, state.flags));
+      continue;
+    }
+    if (automaton_->may_split(state)) unite(boundary, mask(state, kBoundary));
+    if (last != kNoToken) unite(interior, mask(state, kContinue));
   }
-  std::shared_ptr<const BitSet> boundary = masks(kBoundary, 0, table_->size());
-  if (last == kNoToken) return {*this, last, std::move(boundary), nullptr};
-  return {*this, last, std::move(boundary), masks(kContinue, 0, table_->size())};
+  return std::make_shared<const BytePairSuccessors>(
+      *this, last, std::move(boundary), std::move(interior));
 }
 
 }  // namespace nextbyte

@@ -16,7 +16,7 @@ TokenScan scan_tokens(const ByteAutomaton& automaton,
   TokenScan scan{BitSet(first, last), BitSet(first, last)};
   std::vector<ByteAutomatonState> stack{
       state};  // stack[d] = state after d bytes of the current token
-  if (state.at_character_boundary()) stack[0].flags = static_cast<std::uint8_t>(flags);
+  automaton.enter(stack[0], flags);
   constexpr std::size_t kAlive = ~std::size_t{0};
   std::size_t dead_at = kAlive;  // the current token died on its byte dead_at - 1
   for (Rank rank = first; rank < last; ++rank) {

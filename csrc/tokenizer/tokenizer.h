@@ -1,4 +1,5 @@
-// The compiled tokenizer: a vocabulary, the family that tokenizes segments, and what surrounds them.
+// The compiled tokenizer: a vocabulary, the family that tokenizes segments, and what goes around
+// it.
 #ifndef NEXTBYTE_TOKENIZER_TOKENIZER_H_
 #define NEXTBYTE_TOKENIZER_TOKENIZER_H_
 

@@ -41,9 +41,8 @@ Vocabulary::Vocabulary(std::vector<std::string> token_bytes, const std::vector<T
       is_hidden_(token_bytes_.size(), false),
       spellings_(spellings_of(token_bytes_, added_)) {
   std::vector<bool> spelled(added_.size(), false);
-  spellings_.for_each_below(ByteTrie::kRoot, [&](std::uint32_t entry, ByteTrie::Node) {
-    return spelled[entry] = true;
-  });
+  spellings_.for_each_below(
+      ByteTrie::kRoot, [&](std::uint32_t entry, ByteTrie::Node) { return spelled[entry] = true; });
   for (std::size_t i = 0; i < added_.size(); ++i) {
     if (!spelled[i]) {
       throw TokenizerFormat("the added token " + std::to_string(added_[i]) +

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nextbyte import _core
-from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.compiling import compile_tokenizer
+from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.tekken import load_tekken
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
+    from nextbyte import _core
     from nextbyte.formats.description import TokenizerDescription
 
 Exactness = Literal["exact"]
@@ -60,12 +61,7 @@ class Tokenizer:
     def __init__(self, description: TokenizerDescription) -> None:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
-        try:
-            self._compiled = _compile(description)
-        except (TokenizerFormatError, UnsupportedTokenizerError) as error:
-            raise type(error)(f"{description.source}: {error}") from None
-        if description.ignore_merges:
-            self._require_all_reachable()
+        self._compiled = compile_tokenizer(description)
 
     @classmethod
     def from_file(
@@ -178,16 +174,6 @@ class Tokenizer:
         _require_file(path, "tekken.json")
         return cls(load_tekken(path))
 
-    def _require_all_reachable(self) -> None:
-        """Refuse `ignore_merges` where it changes an encoding: then covers need another rule."""
-        for token, data in enumerate(self._description.token_bytes):
-            if data and not self._compiled.is_reachable(token):
-                raise UnsupportedTokenizerError(
-                    f"{self._description.source}: token {token} ({data!r}) is the encoding of its "
-                    "own bytes although no merges produce it (ignore_merges, or tiktoken's "
-                    "whole-piece rule); exact covers of such tokenizers are not supported yet"
-                )
-
     @property
     def compiled(self) -> _core.CompiledTokenizer:
         """The core's object, for `ByteLM`."""
@@ -233,8 +219,13 @@ class Tokenizer:
         return self._description.token_bytes[token]
 
     def decode(self, tokens: Iterable[int]) -> bytes:
-        """Return the bytes of a token sequence; special tokens have none."""
-        return b"".join(self.token_bytes(token) for token in tokens)
+        """Return the text of a token sequence; special tokens have none.
+
+        What the tokenizer puts in front of each text (SentencePiece's dummy prefix) is taken off.
+        """
+        return b"".join(self.token_bytes(token) for token in tokens).removeprefix(
+            self._compiled.lead
+        )
 
     def cover_encodings(self, prefix: str | bytes) -> list[tuple[tuple[int, ...], int]]:
         """Return every cover encoding of a byte prefix.
@@ -273,10 +264,10 @@ class Tokenizer:
             reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
             special_tokens=self.special_tokens,
             missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(self._description.stages),
-            character_classes=pretokenizer.num_classes,
-            automaton_states=pretokenizer.num_raw_states,
-            automaton_subsets=pretokenizer.num_subsets,
+            stages=list(self._description.model.stages),
+            character_classes=pretokenizer.num_classes if pretokenizer else 0,
+            automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
+            automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,
         )
 
     def __repr__(self) -> str:
@@ -286,15 +277,3 @@ class Tokenizer:
 def _require_file(path: Path, kind: str) -> None:
     if not path.is_file():
         raise TokenizerFormatError(f"{path}: no such file; give the path of a {kind}")
-
-
-def _compile(description: TokenizerDescription) -> _core.CompiledTokenizer:
-    if description.merges is not None:
-        return _core.CompiledTokenizer.from_merges(
-            description.token_bytes, description.merges, description.stages
-        )
-    if description.ranks is not None:
-        return _core.CompiledTokenizer.from_ranks(
-            description.token_bytes, description.ranks, description.stages
-        )
-    raise TokenizerFormatError("neither merges nor ranks")

@@ -14,6 +14,7 @@
 #include "cover/cover_tracker.h"
 #include "mass/byte_stream.h"
 #include "support/error.h"
+#include "tokenizer/byte_pair_family.h"
 
 namespace {
 
@@ -33,8 +34,11 @@ void require(bool condition, const char* what) {
 std::shared_ptr<const Tokenizer> tiny(const std::vector<std::string>& stages) {
   const std::vector<std::string> tokens{"a", "b", "c", " ", "ab", "abc", "aa", " a", ""};
   const std::vector<Merge> merges{{0, 1, 4}, {4, 2, 5}, {0, 0, 6}, {3, 0, 7}};
+  const auto vocabulary = std::make_shared<const nextbyte::Vocabulary>(tokens);
   return std::make_shared<const Tokenizer>(
-      tokens, nextbyte::BpeMerges::from_merges(tokens, merges), stages);
+      vocabulary,
+      std::make_unique<const nextbyte::BytePairFamily>(
+          vocabulary, nextbyte::BpeMerges::from_merges(tokens, merges), stages, false));
 }
 
 // Every text over the alphabet of length n.

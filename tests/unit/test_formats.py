@@ -9,7 +9,7 @@ import pytest
 
 from nextbyte import Tokenizer
 from nextbyte.errors import TokenizerFormatError
-from nextbyte.formats.description import TokenizerDescription
+from nextbyte.formats.description import BytePairs, TokenizerDescription
 from unit import tiny_tokenizers as tiny
 from unit.loading import changed, refusal
 
@@ -232,13 +232,11 @@ def test_two_added_tokens_of_one_id(tmp_path):
 
 
 def description(**options):
-    plain = {
-        "source": "somewhere",
-        "token_bytes": [b"a", b"b", b"ab", b""],
-        "merges": [(0, 1, 2)],
-        "stages": [],
-    }
-    return TokenizerDescription(**plain | options)
+    return TokenizerDescription(
+        source="somewhere",
+        token_bytes=options.pop("token_bytes", [b"a", b"b", b"ab", b""]),
+        model=BytePairs(**{"merges": [(0, 1, 2)], "stages": []} | options),
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from nextbyte.errors import (
     UnsupportedTokenizerError,
 )
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
-from nextbyte.formats.description import TokenizerDescription
+from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
@@ -63,10 +63,12 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
     return TokenizerDescription(
         source=str(path),
         token_bytes=token_bytes,
-        merges=read_merges(metadata["merges"], ordinary, token_bytes),
-        stages=list(pre_tokenizer.stages),
+        model=BytePairs(
+            stages=list(pre_tokenizer.stages),
+            merges=read_merges(metadata["merges"], ordinary, token_bytes),
+            whole_pieces=pre_tokenizer.whole_pieces,
+        ),
         special_tokens=special_tokens,
-        ignore_merges=pre_tokenizer.whole_pieces,
     )
 
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from nextbyte.formats.description import NO_RANK, TokenizerDescription
+from nextbyte.formats.description import NO_RANK, BytePairs, TokenizerDescription
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
 
@@ -59,10 +59,12 @@ def describe_tekken(document: JsonField) -> TokenizerDescription:
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
-        ranks=[index if token else NO_RANK for index, token in enumerate(token_bytes)],
-        stages=[config["pattern"].text()],
+        model=BytePairs(
+            stages=[config["pattern"].text()],
+            ranks=[index if token else NO_RANK for index, token in enumerate(token_bytes)],
+            whole_pieces=True,  # it is tiktoken, which looks a whole piece up before it merges
+        ),
         special_tokens=special_tokens,
-        ignore_merges=True,  # it is tiktoken, which looks a whole piece up before it merges
     )
 
 

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
-from nextbyte.formats.description import NO_RANK, TokenizerDescription
+from nextbyte.formats.description import NO_RANK, BytePairs, TokenizerDescription
 from nextbyte.formats.patterns import BY_NAME
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
 
@@ -54,8 +54,10 @@ def load_tiktoken(
     return TokenizerDescription(
         source=str(path),
         token_bytes=token_bytes,
-        ranks=[value if token else NO_RANK for value, token in enumerate(token_bytes)],
-        stages=[BY_NAME.get(pattern, pattern)],
+        model=BytePairs(
+            stages=[BY_NAME.get(pattern, pattern)],
+            ranks=[value if token else NO_RANK for value, token in enumerate(token_bytes)],
+            whole_pieces=True,  # tiktoken looks a whole piece up before it merges
+        ),
         special_tokens=specials,
-        ignore_merges=True,  # tiktoken looks a whole piece up before it merges
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
-from nextbyte.formats.description import TokenizerDescription
+from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
@@ -51,10 +51,12 @@ def describe_tokenizer_json(
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
-        merges=read_merges(model["merges"], vocabulary, token_bytes),
-        stages=stages,
+        model=BytePairs(
+            stages=stages,
+            merges=read_merges(model["merges"], vocabulary, token_bytes),
+            whole_pieces=model["ignore_merges"].flag(default=False),
+        ),
         special_tokens=special_tokens,
-        ignore_merges=model["ignore_merges"].flag(default=False),
     )
 
 

@@ -1,0 +1,82 @@
+// Binds the construction of byte-level BPE tokenizers from plain data.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings/bindings.h"
+#include "bindings/tokens_in.h"
+#include "tokenizer/byte_pair_family.h"
+
+namespace nb = nanobind;
+
+namespace nextbyte {
+namespace {
+
+TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
+                         BpeMerges merges,
+                         const std::vector<std::string>& stages,
+                         bool whole_pieces) {
+  auto family =
+      std::make_unique<const BytePairFamily>(vocabulary, std::move(merges), stages, whole_pieces);
+  return assemble(std::move(vocabulary), std::move(family));
+}
+
+TokenizerPointer from_merges(const TokenBytes& token_bytes,
+                             const std::vector<std::tuple<TokenId, TokenId, TokenId>>& merges,
+                             const std::vector<std::string>& stages,
+                             bool whole_pieces,
+                             const std::vector<TokenId>& added) {
+  std::vector<std::string> tokens = to_strings(token_bytes);
+  std::vector<Merge> list;
+  list.reserve(merges.size());
+  for (const auto& [left, right, result] : merges) list.push_back({left, right, result});
+  const nb::gil_scoped_release released;
+  auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
+  BpeMerges compiled = BpeMerges::from_merges(vocabulary->token_bytes(), list);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+}
+
+TokenizerPointer from_ranks(const TokenBytes& token_bytes,
+                            const std::vector<std::uint32_t>& ranks,
+                            const std::vector<std::string>& stages,
+                            bool whole_pieces,
+                            const std::vector<TokenId>& added) {
+  std::vector<std::string> tokens = to_strings(token_bytes);
+  const nb::gil_scoped_release released;
+  auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
+  BpeMerges compiled = BpeMerges::from_ranks(vocabulary->token_bytes(), ranks);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+}
+
+}  // namespace
+
+void register_byte_pairs(nb::module_& m) {
+  m.def("compile_byte_pair_merges",
+        &from_merges,
+        nb::arg("token_bytes"),
+        nb::arg("merges"),
+        nb::arg("stages"),
+        nb::kw_only(),
+        nb::arg("whole_pieces"),
+        nb::arg("added"),
+        "Byte-level BPE from (left, right, result) merges in rank order.");
+  m.def("compile_byte_pair_ranks",
+        &from_ranks,
+        nb::arg("token_bytes"),
+        nb::arg("ranks"),
+        nb::arg("stages"),
+        nb::kw_only(),
+        nb::arg("whole_pieces"),
+        nb::arg("added"),
+        "Byte-level BPE from tiktoken ranks; 2**32 - 1 for ids that take no part in merges.");
+}
+
+}  // namespace nextbyte

@@ -1,0 +1,24 @@
+// Copies token bytes out of Python, and puts the parts of a compiled tokenizer together.
+#include "bindings/tokens_in.h"
+
+namespace nb = nanobind;
+
+namespace nextbyte {
+
+std::vector<std::string> to_strings(const TokenBytes& tokens) {
+  std::vector<std::string> strings;
+  strings.reserve(tokens.size());
+  for (const nb::handle token : tokens) {
+    const nb::bytes bytes = nb::cast<nb::bytes>(token);
+    strings.emplace_back(bytes.c_str(), bytes.size());
+  }
+  return strings;
+}
+
+TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
+                          std::unique_ptr<const TokenizerFamily> family,
+                          std::string lead) {
+  return std::make_shared<Tokenizer>(std::move(vocabulary), std::move(family), std::move(lead));
+}
+
+}  // namespace nextbyte
