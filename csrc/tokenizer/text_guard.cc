@@ -8,8 +8,7 @@
 
 namespace nextbyte {
 
-TextGuard::TextGuard(const Options& options)
-    : nodes_(1), single_blanks_(options.single_blanks) {
+TextGuard::TextGuard(const Options& options) : nodes_(1), single_blanks_(options.single_blanks) {
   for (const std::string& forbidden : options.forbidden) {
     nodes_[add(forbidden)].is_forbidden = true;
   }

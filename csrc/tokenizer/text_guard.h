@@ -21,7 +21,7 @@ class TextGuard {
   struct Options {
     std::vector<std::string> forbidden;  // UTF-8, not empty
     bool single_blanks = false;          // only single blanks, each before something else
-    bool blank_before = false;           // the text stands behind a blank: it may not begin with one
+    bool blank_before = false;  // the text stands behind a blank: it may not begin with one
   };
   // Throws TokenizerFormat if a forbidden string is empty or no UTF-8.
   explicit TextGuard(const Options& options);

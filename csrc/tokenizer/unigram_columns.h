@@ -23,15 +23,17 @@ struct UnigramPosition {
   std::vector<UnigramStart> starts;  // before here, ascending
   double score = 0.0;                // of the best path to here: the context
   TextGuard::State guard = 0;
-  std::string pending;  // bytes of an unknown character; the rest is as before it
+  std::string pending;     // bytes of an unknown character; the rest is as before it
+  bool is_start = false;   // of a text that must begin with the lead
+  bool only_lead = false;  // the lead's own token and nothing else
 };
 
 // The columns of the nodes on one path of the trie, whose string stands behind a position.
 class UnigramColumns {
  public:
   using Node = UnigramPieces::Node;
-  static constexpr std::uint32_t kHere = 0;                // a piece that starts at the position
-  static constexpr std::uint32_t kBefore = 0xFFFFFFFEU;    // one that starts before it
+  static constexpr std::uint32_t kHere = 0;              // a piece that starts at the position
+  static constexpr std::uint32_t kBefore = 0xFFFFFFFEU;  // one that starts before it
   static constexpr char32_t kBlank = U' ';
 
   // split_at_blank: the text is cut before every blank, and each part segmented by itself.
@@ -72,10 +74,14 @@ class UnigramColumns {
     best_[depth] = best;
     disturbed_[depth] = disturbed_[depth - 1] != 0 || best.start == kBefore;
   }
-  // All nodes from the root to `node`.
+  // The nodes below the root down to `node`, in order.
+  std::vector<Node> path_to(Node node) const {
+    std::vector<Node> path(pieces_->depth(node));
+    for (std::size_t i = path.size(); i-- > 0; node = pieces_->parent(node)) path[i] = node;
+    return path;
+  }
   void enter_path(Node node) {
-    if (pieces_->depth(node) > 1) enter_path(pieces_->parent(node));
-    enter(node);
+    for (const Node at : path_to(node)) enter(at);
   }
 
   double base() const noexcept { return best_[0].score; }

@@ -35,8 +35,8 @@ UnigramIndex::UnigramIndex(const UnigramPieces& pieces,
     length_[rank] = pieces.depth(node);
   }
   for (Rank rank = table.size(); rank-- > 0;) {
-    first_node_[rank] = node_of_rank_[rank] == UnigramPieces::kNone ? first_node_[rank + 1]
-                                                                    : node_of_rank_[rank];
+    first_node_[rank] =
+        node_of_rank_[rank] == UnigramPieces::kNone ? first_node_[rank + 1] : node_of_rank_[rank];
   }
   const UnigramArithmetic exact{false, arithmetic.unknown};
   find_margins(pieces, exact);
@@ -50,8 +50,8 @@ void UnigramIndex::find_margins(const UnigramPieces& pieces, const UnigramArithm
     UnigramBest several;
     pieces.offer_inner(node, best, arithmetic, several);
     if (const Rank rank = rank_of_node_[node]; rank != kNoRank) {
-      margin_[rank] = several.start == UnigramBest::kNone ? kInfinity
-                                                          : pieces.score(node) - several.score;
+      margin_[rank] =
+          several.start == UnigramBest::kNone ? kInfinity : pieces.score(node) - several.score;
     }
     if (pieces.is_piece(node)) {
       several.offer(pieces.score(node), 0, arithmetic);
@@ -64,7 +64,7 @@ void UnigramIndex::find_margins(const UnigramPieces& pieces, const UnigramArithm
 }
 
 void UnigramIndex::find_gains(const UnigramPieces& pieces, const UnigramArithmetic& arithmetic) {
-  std::vector<Node> path;     // path[k]: the node of the token's first k characters
+  std::vector<Node> path;      // path[k]: the node of the token's first k characters
   std::vector<double> behind;  // behind[k]: the best path from there to the token's end
   for (Node node = 1; node < pieces.num_nodes(); ++node) {
     if (rank_of_node_[node] == kNoRank) continue;

@@ -70,8 +70,8 @@ class UnigramPieces {
   std::uint32_t depth(Node node) const noexcept { return depth_[node]; }  // characters
   char32_t character(Node node) const noexcept { return character_[node]; }
   bool is_piece(Node node) const noexcept { return is_piece_[node] != 0; }
-  double score(Node node) const noexcept { return score_[node]; }     // of a piece
-  TokenId token(Node node) const noexcept { return token_[node]; }    // kNoToken if none
+  double score(Node node) const noexcept { return score_[node]; }          // of a piece
+  TokenId token(Node node) const noexcept { return token_[node]; }         // kNoToken if none
   Node longest_suffix(Node node) const noexcept { return suffix_[node]; }  // proper; maybe kRoot
   Node longest_suffix_piece(Node node) const noexcept { return suffix_piece_[node]; }
 
