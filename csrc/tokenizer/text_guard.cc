@@ -8,43 +8,56 @@
 
 namespace nextbyte {
 
-TextGuard::TextGuard(const Options& options) : nodes_(1), single_blanks_(options.single_blanks) {
-  for (const std::string& forbidden : options.forbidden) {
-    nodes_[add(forbidden)].is_forbidden = true;
+namespace {
+
+constexpr char32_t kStart = kLastScalar + 1;  // stands before a text that may not begin with a blank
+
+std::u32string characters_of(const std::string& text) {
+  std::u32string characters;
+  for (std::size_t at = 0; at < text.size();) {
+    const DecodedScalar scalar = decode_scalar(text, at);
+    if (scalar.length == 0) throw TokenizerFormat("a forbidden string is no UTF-8");
+    characters.push_back(scalar.value);
+    at += scalar.length;
   }
-  if (single_blanks_) nodes_[add("  ")].is_forbidden = true;
+  if (characters.empty()) throw TokenizerFormat("a forbidden string is empty");
+  return characters;
+}
+
+}  // namespace
+
+TextGuard::TextGuard(const Options& options) : nodes_(1), single_blanks_(options.single_blanks) {
+  for (const std::string& forbidden : options.forbidden) add(characters_of(forbidden));
+  if (single_blanks_) {
+    add(U"  ");
+    if (!options.blank_before) add({kStart, U' '});
+  }
   std::sort(last_characters_.begin(), last_characters_.end());
   last_characters_.erase(std::unique(last_characters_.begin(), last_characters_.end()),
                          last_characters_.end());
   link();
-  if (single_blanks_ && options.blank_before) initial_ = child(0, U' ');
+  if (single_blanks_ && !options.blank_before) initial_ = child(0, kStart);
 }
 
-TextGuard::State TextGuard::add(std::string_view text) {
+void TextGuard::add(const std::u32string& text) {
   State node = 0;
-  char32_t last = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const DecodedScalar scalar = decode_scalar(text, at);
-    if (scalar.length == 0) throw TokenizerFormat("a forbidden string is no UTF-8");
-    at += scalar.length;
-    last = scalar.value;
-    State next = child(node, last);
+  for (const char32_t character : text) {
+    State next = child(node, character);
     if (next == kDead) {
       next = static_cast<State>(nodes_.size());
       std::vector<Child>& children = nodes_[node].children;
       const auto place = std::lower_bound(
-          children.begin(), children.end(), last, [](const Child& c, char32_t wanted) {
+          children.begin(), children.end(), character, [](const Child& c, char32_t wanted) {
             return c.character < wanted;
           });
-      children.insert(place, {last, next});
+      children.insert(place, {character, next});
       nodes_.emplace_back();
-      nodes_.back().is_blank = last == U' ';
+      nodes_.back().is_blank = character == U' ';
     }
     node = next;
   }
-  if (node == 0) throw TokenizerFormat("a forbidden string is empty");
-  last_characters_.push_back(last);
-  return node;
+  nodes_[node].is_forbidden = true;
+  last_characters_.push_back(text.back());
 }
 
 void TextGuard::link() {

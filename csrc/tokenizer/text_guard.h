@@ -21,7 +21,7 @@ class TextGuard {
   struct Options {
     std::vector<std::string> forbidden;  // UTF-8, not empty
     bool single_blanks = false;          // only single blanks, each before something else
-    bool blank_before = false;  // the text stands behind a blank: it may not begin with one
+    bool blank_before = false;  // a text begins with a blank that is not its own
   };
   // Throws TokenizerFormat if a forbidden string is empty or no UTF-8.
   explicit TextGuard(const Options& options);
@@ -55,7 +55,7 @@ class TextGuard {
     bool is_blank = false;        // it ends with a blank
   };
   State child(State node, char32_t character) const noexcept;
-  State add(std::string_view text);
+  void add(const std::u32string& text);
   void link();
 
   template <typename Visit>

@@ -14,7 +14,7 @@ namespace {
 constexpr char kBlank = ' ';
 
 TextGuard::Options guard_options(UnigramOptions& options) {
-  options.guard.blank_before = !options.has_lead;
+  options.guard.blank_before = options.has_lead;
   return std::move(options.guard);
 }
 
