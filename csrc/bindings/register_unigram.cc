@@ -32,6 +32,7 @@ TokenizerPointer compile(const TokenBytes& token_bytes,
                          std::vector<TokenId> byte_tokens,
                          const TokenBytes& forbidden,
                          bool single_blanks,
+                         bool no_blank_first,
                          bool lead,
                          const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
@@ -50,6 +51,7 @@ TokenizerPointer compile(const TokenBytes& token_bytes,
   options.byte_tokens = std::move(byte_tokens);
   options.guard.forbidden = to_strings(forbidden);
   options.guard.single_blanks = single_blanks;
+  options.guard.no_blank_first = no_blank_first;
   options.has_lead = lead;
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
@@ -73,6 +75,7 @@ void register_unigram(nb::module_& m) {
         nb::arg("byte_tokens"),
         nb::arg("forbidden"),
         nb::arg("single_blanks"),
+        nb::arg("no_blank_first"),
         nb::arg("lead"),
         nb::arg("added"),
         "From (token, score) pieces and (bytes, score) of what is matched but is no token.");

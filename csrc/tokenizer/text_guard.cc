@@ -10,7 +10,8 @@ namespace nextbyte {
 
 namespace {
 
-constexpr char32_t kStart = kLastScalar + 1;  // stands before a text that may not begin with a blank
+constexpr char32_t kStart =
+    kLastScalar + 1;  // stands before a text that may not begin with a blank
 
 std::u32string characters_of(const std::string& text) {
   std::u32string characters;
@@ -28,15 +29,18 @@ std::u32string characters_of(const std::string& text) {
 
 TextGuard::TextGuard(const Options& options) : nodes_(1), single_blanks_(options.single_blanks) {
   for (const std::string& forbidden : options.forbidden) add(characters_of(forbidden));
-  if (single_blanks_) {
-    add(U"  ");
-    if (!options.blank_before) add({kStart, U' '});
+  if (single_blanks_) add(U"  ");
+  const bool no_blank_first = options.single_blanks || options.no_blank_first;
+  if (no_blank_first) {
+    std::u32string first(options.blank_before ? 3 : 2, U' ');
+    first.front() = kStart;
+    add(first);
   }
   std::sort(last_characters_.begin(), last_characters_.end());
   last_characters_.erase(std::unique(last_characters_.begin(), last_characters_.end()),
                          last_characters_.end());
   link();
-  if (single_blanks_ && !options.blank_before) initial_ = child(0, kStart);
+  if (no_blank_first) initial_ = child(0, kStart);
 }
 
 void TextGuard::add(const std::u32string& text) {

@@ -21,7 +21,8 @@ class TextGuard {
   struct Options {
     std::vector<std::string> forbidden;  // UTF-8, not empty
     bool single_blanks = false;          // only single blanks, each before something else
-    bool blank_before = false;  // a text begins with a blank that is not its own
+    bool no_blank_first = false;         // the text does not begin with a blank
+    bool blank_before = false;           // a text begins with a blank that is not its own
   };
   // Throws TokenizerFormat if a forbidden string is empty or no UTF-8.
   explicit TextGuard(const Options& options);

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.formats.description import BytePairs, Unigram
 
 if TYPE_CHECKING:
-    from nextbyte.formats.description import BytePairs, TokenizerDescription
+    from nextbyte.formats.description import TokenizerDescription
 
 
 def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokenizer:
@@ -22,7 +23,11 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         The covers of such a tokenizer would not be exact.
     """
     try:
-        return _byte_pairs(description, description.model)
+        match description.model:
+            case BytePairs() as model:
+                return _byte_pairs(description, model)
+            case Unigram() as model:
+                return _unigram(description, model)
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
         raise type(error)(f"{description.source}: {error}") from None
 
@@ -45,3 +50,21 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
+
+
+def _unigram(description: TokenizerDescription, model: Unigram) -> _core.CompiledTokenizer:
+    normalizer = model.normalizer
+    return _core.compile_unigram(
+        description.token_bytes,
+        model.pieces,
+        model.rivals,
+        unknown_score=model.unknown_score,
+        single_precision=model.single_precision,
+        split_at_blank=model.split_at_blank,
+        byte_tokens=model.byte_tokens,
+        forbidden=[sequence.encode() for sequence in normalizer.forbidden()],
+        single_blanks=normalizer.single_blanks,
+        no_blank_first=normalizer.no_blank_first,
+        lead=model.has_lead,
+        added=description.added_tokens,
+    )

@@ -61,12 +61,14 @@ struct Case {
   std::vector<std::string> letters, forbidden;
   double unknown = -20;
   bool single = false, split = false, bytes = false, single_blanks = false, lead = false;
+  bool no_blank_first = false;
 
   bool is_text(const std::string& text) const {
     const std::string whole = (lead ? " " : "") + text;
     for (const std::string& string : forbidden) {
       if (whole.find(string) != std::string::npos) return false;
     }
+    if (no_blank_first && !text.empty() && text.front() == ' ') return false;
     if (!single_blanks || text.empty()) return true;
     return text.front() != ' ' && text.back() != ' ' && whole.find("  ") == std::string::npos;
   }
@@ -157,8 +159,9 @@ Case random_case(std::mt19937& random) {
   c.split = chance(25);
   c.single_blanks = chance(30);
   c.lead = chance(40);
+  c.no_blank_first = chance(20);
   c.letters = {"a", chance(50) ? "b" : "\xC3\xA9", chance(50) ? " " : "\xE2\x82\xAC"};
-  if (c.lead || c.split || c.single_blanks) c.letters[2] = " ";
+  if (c.lead || c.split || c.single_blanks || c.no_blank_first) c.letters[2] = " ";
   const auto letter = [&] { return c.letters[random() % c.letters.size()]; };
   static const double kScores[] = {-1, -2, -3, -1.5, -0.1, -0.2, -0.3, -1e-8, 0, -2.7, -5e-9, -4.1};
   const std::size_t size = 3 + random() % 10;
@@ -200,6 +203,7 @@ UnigramFamily family_of(const Case& c) {
   options.split_at_blank = c.split;
   options.guard.forbidden = c.forbidden;
   options.guard.single_blanks = c.single_blanks;
+  options.guard.no_blank_first = c.no_blank_first;
   options.has_lead = c.lead;
   for (unsigned byte = 0; c.bytes && byte < 256; ++byte) {
     tokens[kByteTokens + byte] = std::string(1, static_cast<char>(byte));

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+if TYPE_CHECKING:
+    from nextbyte.formats.text_normalizer import TextNormalizer
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -25,13 +28,51 @@ class BytePairs:
         A whole piece that is in the vocabulary becomes that token, merges or not.
     """
 
+    family: ClassVar[str] = "byte-level BPE"
+
     stages: list[str]
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
     whole_pieces: bool = False
 
 
-Model: TypeAlias = BytePairs
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unigram:
+    """The segmentation into pieces of the greatest sum of scores.
+
+    Parameters
+    ----------
+    pieces
+        Id and score of each token that is matched in the text by its bytes.
+    rivals
+        Bytes and score of what is matched, but stands for no text: no text may be read so.
+    unknown_score
+        The score of a character that is no piece.
+    byte_tokens
+        By byte, the ids of the tokens that spell such a character; empty if nothing does.
+    single_precision
+        Sums are rounded as the library sentencepiece does; otherwise they are of doubles.
+    split_at_blank
+        The text is cut before each blank first, and each part segmented by itself.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    normalizer
+        What is done to a text before all that, and which texts it leaves alone.
+    """
+
+    family: ClassVar[str] = "unigram"
+
+    pieces: list[tuple[int, float]]
+    unknown_score: float
+    normalizer: TextNormalizer
+    rivals: list[tuple[bytes, float]] = field(default_factory=list)
+    byte_tokens: list[int] = field(default_factory=list)
+    single_precision: bool = False
+    split_at_blank: bool = False
+    has_lead: bool = False
+
+
+Model: TypeAlias = BytePairs | Unigram
 """What makes tokens of a segment of text."""
 
 

@@ -1,0 +1,91 @@
+"""What a tokenizer does to a text first, and which texts it leaves as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from nextbyte.formats.piece_spelling import BLANK_SYMBOL
+
+_WHITE_SPACE: Final = "\t\n\v\f\r\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What Unicode calls white space, blank excepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextNormalizer:
+    """A normalizer by its *normal texts*, on which covers are exact.
+
+    A text is normal if it has no sequence in it that would be replaced, and no blank that would be
+    removed. The normalizer leaves such a text as it is. (A few more, whose replacements would
+    undo each other or that only come out of it, are not called normal.)
+
+    Parameters
+    ----------
+    name
+        For people: "nmt_nfkc".
+    replacements
+        Each sequence of characters that is replaced, and what by: at each place the longest.
+    protected
+        Sequences that are left alone before anything is replaced, the longest first.
+    single_blanks
+        Blanks at both ends, and all but one of a run, are removed.
+    no_blank_first
+        A blank at the beginning is removed, or means nothing.
+    only_blanks
+        Any other white space would be lost.
+    applies
+        Whether `normalize` does what the tokenizer's own library does. If not, only normal texts
+        are taken.
+    """
+
+    name: str
+    replacements: dict[str, str] = field(default_factory=dict, repr=False)
+    protected: frozenset[str] = frozenset()
+    single_blanks: bool = False
+    no_blank_first: bool = False
+    only_blanks: bool = False
+    applies: bool = True
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether some text is not normal because of it. (U+2581 in a text never is.)"""
+        return bool(
+            self.replacements or self.single_blanks or self.no_blank_first or self.only_blanks
+        )
+
+    def forbidden(self) -> list[str]:
+        """Return the sequences that are in no normal text."""
+        sequences = {key for key, value in self.replacements.items() if key != value}
+        if self.only_blanks:
+            sequences.update(_WHITE_SPACE)
+        return sorted(sequences | {BLANK_SYMBOL})
+
+    def normalize(self, text: str) -> str:
+        """Return what SentencePiece makes of a text, without a blank that it puts in front."""
+        longest = max(map(len, self.replacements), default=0)
+        shield = max(map(len, self.protected), default=0)
+        parts: list[str] = []
+        after_blank = self.single_blanks
+        at = 0
+        while at < len(text):
+            length, part = self._longest_match(text, at, longest=longest, shield=shield)
+            at += length
+            if after_blank:
+                part = part.lstrip(" ")
+            if part:
+                after_blank = self.single_blanks and part.endswith(" ")
+                parts.append(part)
+        normalized = "".join(parts)
+        return normalized.rstrip(" ") if self.single_blanks else normalized
+
+    def _longest_match(self, text: str, at: int, *, longest: int, shield: int) -> tuple[int, str]:
+        for length in range(min(shield, len(text) - at), 0, -1):
+            if text[at : at + length] in self.protected:
+                return length, text[at : at + length]
+        for length in range(min(longest, len(text) - at), 0, -1):
+            replacement = self.replacements.get(text[at : at + length])
+            if replacement is not None:
+                return length, replacement
+        return 1, text[at]
