@@ -13,6 +13,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
+#include "support/error.h"
 #include "tokenizer/unigram_family.h"
 
 namespace nb = nanobind;
@@ -23,11 +24,18 @@ namespace {
 // list[tuple[bytes, float]]
 using Rivals = nb::typed<nb::list, nb::typed<nb::tuple, nb::bytes, double>>;
 
+UnigramSums sums_named(const std::string& name) {
+  if (name == "double") return UnigramSums::kDouble;
+  if (name == "single") return UnigramSums::kSingle;
+  if (name == "mixed") return UnigramSums::kMixed;
+  throw InvalidInput("sums are \"double\", \"single\" or \"mixed\", not \"" + name + "\"");
+}
+
 TokenizerPointer compile(const TokenBytes& token_bytes,
                          const std::vector<std::tuple<TokenId, double>>& pieces,
                          const Rivals& rivals,
                          double unknown_score,
-                         bool single_precision,
+                         const std::string& sums,
                          bool split_at_blank,
                          std::vector<TokenId> byte_tokens,
                          const TokenBytes& forbidden,
@@ -46,7 +54,7 @@ TokenizerPointer compile(const TokenBytes& token_bytes,
     list.push_back({std::string(bytes.c_str(), bytes.size()), score, kNoToken});
   }
   UnigramOptions options;
-  options.arithmetic = {single_precision, unknown_score};
+  options.arithmetic = {sums_named(sums), unknown_score};
   options.split_at_blank = split_at_blank;
   options.byte_tokens = std::move(byte_tokens);
   options.guard.forbidden = to_strings(forbidden);
@@ -70,7 +78,7 @@ void register_unigram(nb::module_& m) {
         nb::arg("rivals"),
         nb::kw_only(),
         nb::arg("unknown_score"),
-        nb::arg("single_precision"),
+        nb::arg("sums"),
         nb::arg("split_at_blank"),
         nb::arg("byte_tokens"),
         nb::arg("forbidden"),

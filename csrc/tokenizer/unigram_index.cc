@@ -38,7 +38,7 @@ UnigramIndex::UnigramIndex(const UnigramPieces& pieces,
     first_node_[rank] =
         node_of_rank_[rank] == UnigramPieces::kNone ? first_node_[rank + 1] : node_of_rank_[rank];
   }
-  const UnigramArithmetic exact{false, arithmetic.unknown};
+  const UnigramArithmetic exact{UnigramSums::kDouble, arithmetic.unknown};
   find_margins(pieces, exact);
   find_gains(pieces, exact);
 }

@@ -19,20 +19,29 @@ struct UnigramPiece {
   TokenId token = kNoToken;  // kNoToken: it competes, but a text that it wins has no encoding here
 };
 
-// How the tokenizer's own code adds scores up: in which precision decides between equal paths.
-//
-// Double: sums of doubles (Hugging Face tokenizers, llama.cpp). Single: the score of a path is kept
-// as a float; that of a path and a piece is the exact sum when it is compared with the best so far,
-// and rounded when it is kept (sentencepiece). An unknown character's is rounded at once.
+// How the tokenizer's own code adds scores up: rounding decides between paths that are as good.
+enum class UnigramSums : std::uint8_t {
+  kDouble,  // sums of doubles: Hugging Face tokenizers, llama.cpp
+  kSingle,  // sums of floats: sentencepiece from 0.2.2 on
+  kMixed,   // a float and a piece's score are compared as doubles and kept as a float, an unknown
+            // character is added as a float: sentencepiece up to 0.2.1
+};
+
 struct UnigramArithmetic {
-  bool single = false;
+  UnigramSums sums = UnigramSums::kDouble;
   double unknown = 0.0;  // the score of a character that is no piece
 
+  static double rounded(double sum) noexcept {
+    return static_cast<double>(static_cast<float>(sum));
+  }
+  double compared(double sum) const noexcept {
+    return sums == UnigramSums::kSingle ? rounded(sum) : sum;
+  }
   double kept(double sum) const noexcept {
-    return single ? static_cast<double>(static_cast<float>(sum)) : sum;
+    return sums == UnigramSums::kDouble ? sum : rounded(sum);
   }
   double with_unknown(double best) const noexcept { return kept(best + unknown); }
-  double epsilon() const noexcept { return single ? 0x1p-23 : 0x1p-52; }
+  double epsilon() const noexcept { return sums == UnigramSums::kDouble ? 0x1p-52 : 0x1p-23; }
 };
 
 // The best path that ends at one position, while starts of its last piece are offered in ascending
@@ -43,7 +52,7 @@ struct UnigramBest {
   static constexpr std::uint32_t kNone = 0xFFFFFFFFU;
 
   void offer(double sum, std::uint32_t from, const UnigramArithmetic& arithmetic) noexcept {
-    if (start != kNone && !(sum > score)) return;
+    if (start != kNone && !(arithmetic.compared(sum) > score)) return;
     score = arithmetic.kept(sum);
     start = from;
   }

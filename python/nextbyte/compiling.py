@@ -59,7 +59,7 @@ def _unigram(description: TokenizerDescription, model: Unigram) -> _core.Compile
         model.pieces,
         model.rivals,
         unknown_score=model.unknown_score,
-        single_precision=model.single_precision,
+        sums=model.sums,
         split_at_blank=model.split_at_blank,
         byte_tokens=model.byte_tokens,
         forbidden=[sequence.encode() for sequence in normalizer.forbidden()],

@@ -23,6 +23,7 @@ using nextbyte::Rank;
 using nextbyte::TokenId;
 using nextbyte::UnigramFamily;
 using nextbyte::UnigramPiece;
+using nextbyte::UnigramSums;
 using nextbyte::Vocabulary;
 using Sequence = std::vector<TokenId>;
 
@@ -60,7 +61,8 @@ struct Case {
   std::map<std::string, UnigramPiece> pieces;
   std::vector<std::string> letters, forbidden;
   double unknown = -20;
-  bool single = false, split = false, bytes = false, single_blanks = false, lead = false;
+  UnigramSums sums = UnigramSums::kDouble;
+  bool split = false, bytes = false, single_blanks = false, lead = false;
   bool no_blank_first = false;
 
   bool is_text(const std::string& text) const {
@@ -86,13 +88,14 @@ struct Case {
         const bool known = found != pieces.end();
         if (!known && end > start + 1) continue;
         double sum = score[start] + (known ? found->second.score : unknown);
-        if (single && !known) sum = static_cast<float>(sum);
+        const bool single = sums == UnigramSums::kSingle;
+        if (single || (sums == UnigramSums::kMixed && !known)) sum = static_cast<float>(sum);
         if (from[end] && sum == score[end]) ++tally.ties;
         if (from[end] && sum != score[end] && static_cast<float>(sum) == score[end]) {
           ++tally.rounded_ties;
         }
         if (from[end] && !(sum > score[end])) continue;
-        score[end] = single ? static_cast<double>(static_cast<float>(sum)) : sum;
+        score[end] = sums == UnigramSums::kDouble ? sum : static_cast<float>(sum);
         from[end] = start;
       }
     }
@@ -154,7 +157,8 @@ std::vector<std::string> rare_characters() {
 Case random_case(std::mt19937& random) {
   const auto chance = [&](unsigned percent) { return random() % 100 < percent; };
   Case c;
-  c.single = chance(50);
+  c.sums = static_cast<UnigramSums>(random() % 3);
+  const bool single = c.sums != UnigramSums::kDouble;
   c.bytes = chance(60);
   c.split = chance(25);
   c.single_blanks = chance(30);
@@ -172,7 +176,7 @@ Case random_case(std::mt19937& random) {
     const double score = kScores[random() % 12];
     const bool rival = i > 2 && chance(8);
     c.pieces[piece] = {piece,
-                       c.single ? static_cast<double>(static_cast<float>(score)) : score,
+                       single ? static_cast<double>(static_cast<float>(score)) : score,
                        rival ? kNoToken : static_cast<TokenId>(i)};
   }
   if (c.single_blanks) {
@@ -181,7 +185,7 @@ Case random_case(std::mt19937& random) {
       return entry.first.size() > 1 && entry.first.back() == ' ';
     });
   }
-  c.unknown = c.single ? static_cast<double>(static_cast<float>(-14.1)) : -14.1;
+  c.unknown = single ? static_cast<double>(static_cast<float>(-14.1)) : -14.1;
   if (chance(20)) c.unknown = -2;
   while (chance(30)) {
     std::string string = letter();
@@ -199,7 +203,7 @@ UnigramFamily family_of(const Case& c) {
     pieces.push_back(piece);
   }
   nextbyte::UnigramOptions options;
-  options.arithmetic = {c.single, c.unknown};
+  options.arithmetic = {c.sums, c.unknown};
   options.split_at_blank = c.split;
   options.guard.forbidden = c.forbidden;
   options.guard.single_blanks = c.single_blanks;
@@ -344,7 +348,7 @@ struct Check {
   }
 
   std::string describe() const {
-    std::string text = "; single " + std::to_string(c.single) + ", split " +
+    std::string text = "; sums " + std::to_string(static_cast<int>(c.sums)) + ", split " +
                        std::to_string(c.split) + ", bytes " + std::to_string(c.bytes) +
                        ", single blanks " + std::to_string(c.single_blanks) + ", lead " +
                        std::to_string(c.lead) + ", unknown " + std::to_string(c.unknown);

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _LABELS: Final = np.arange(1, 256, dtype=np.uint32)
 _LONGEST_KEY: Final = 256
 """In bytes; the longest one met has 18."""
+_MOST_NODES: Final = 1 << 20
+"""Beginnings of keys; nmt_nfkc has about a tenth."""
 _FRONTIER: Final = 4096
 """Nodes whose children are looked up at once: it bounds the memory."""
 
@@ -26,7 +28,7 @@ def decode_charsmap(blob: bytes, *, source: str) -> dict[str, str]:
     in its lowest byte (with bit 31 set, none leads there), bit 8 if a key ends there, and the
     offset of its children above: child = (node ^ offset) ^ label; label 0 leads to the key's value.
 
-    A double array has one way to each unit, so the time is bounded by its size, whatever it holds.
+    Keys with equal ends may share units, so a small array can have very many: there is a limit.
 
     Raises
     ------
@@ -45,8 +47,8 @@ def decode_charsmap(blob: bytes, *, source: str) -> dict[str, str]:
     num_seen = 0
     while len(nodes):
         num_seen += len(nodes)
-        if num_seen > len(units) or len(keys[0]) >= _LONGEST_KEY:
-            raise _damaged(source, "its array has a loop")
+        if num_seen > _MOST_NODES or len(keys[0]) >= _LONGEST_KEY:
+            raise _damaged(source, "its array has a loop, or too many or too long keys")
         bases = nodes ^ offsets[nodes]
         for index in np.flatnonzero(units[nodes] & np.uint32(0x100)):
             value = int(bases[index])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from nextbyte.formats.text_normalizer import TextNormalizer
@@ -50,8 +50,10 @@ class Unigram:
         The score of a character that is no piece.
     byte_tokens
         By byte, the ids of the tokens that spell such a character; empty if nothing does.
-    single_precision
-        Sums are rounded as the library sentencepiece does; otherwise they are of doubles.
+    sums
+        How scores are added up, which decides between segmentations that are as good: "double"
+        (Hugging Face tokenizers, llama.cpp), "single" (sentencepiece from 0.2.2 on) or "mixed"
+        (before: a sum is compared as a double and kept as a float).
     split_at_blank
         The text is cut before each blank first, and each part segmented by itself.
     has_lead
@@ -67,7 +69,7 @@ class Unigram:
     normalizer: TextNormalizer
     rivals: list[tuple[bytes, float]] = field(default_factory=list)
     byte_tokens: list[int] = field(default_factory=list)
-    single_precision: bool = False
+    sums: Literal["double", "single", "mixed"] = "double"
     split_at_blank: bool = False
     has_lead: bool = False
 

@@ -47,6 +47,13 @@ class TextNormalizer:
     no_blank_first: bool = False
     only_blanks: bool = False
     applies: bool = True
+    _longest: int = field(init=False, repr=False)
+    _shield: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Measure what is looked up."""
+        object.__setattr__(self, "_longest", max(map(len, self.replacements), default=0))
+        object.__setattr__(self, "_shield", max(map(len, self.protected), default=0))
 
     @property
     def changes_text(self) -> bool:
@@ -64,13 +71,11 @@ class TextNormalizer:
 
     def normalize(self, text: str) -> str:
         """Return what SentencePiece makes of a text, without a blank that it puts in front."""
-        longest = max(map(len, self.replacements), default=0)
-        shield = max(map(len, self.protected), default=0)
         parts: list[str] = []
         after_blank = self.single_blanks
         at = 0
         while at < len(text):
-            length, part = self._longest_match(text, at, longest=longest, shield=shield)
+            length, part = self._longest_match(text, at)
             at += length
             if after_blank:
                 part = part.lstrip(" ")
@@ -80,11 +85,11 @@ class TextNormalizer:
         normalized = "".join(parts)
         return normalized.rstrip(" ") if self.single_blanks else normalized
 
-    def _longest_match(self, text: str, at: int, *, longest: int, shield: int) -> tuple[int, str]:
-        for length in range(min(shield, len(text) - at), 0, -1):
+    def _longest_match(self, text: str, at: int) -> tuple[int, str]:
+        for length in range(min(self._shield, len(text) - at), 0, -1):
             if text[at : at + length] in self.protected:
                 return length, text[at : at + length]
-        for length in range(min(longest, len(text) - at), 0, -1):
+        for length in range(min(self._longest, len(text) - at), 0, -1):
             replacement = self.replacements.get(text[at : at + length])
             if replacement is not None:
                 return length, replacement
