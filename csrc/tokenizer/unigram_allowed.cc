@@ -74,31 +74,64 @@ bool UnigramAllowed::test_byte(Rank rank) const {
   return !must_go_on(rank) || family_->goes_on(family_->behind_byte(*position_, rank));
 }
 
-template <typename Quiet, typename Whole>
-void UnigramAllowed::walk(Rank first, Rank last, Quiet quiet, Whole whole) const {
+template <typename Settled>
+bool UnigramAllowed::settle(Rank from,
+                            Rank to,
+                            const UnigramColumns& columns,
+                            const std::vector<std::uint32_t>& depths,
+                            Settled settled) const {
+  const UnigramIndex& index = family_->index_;
+  const double slack =
+      index.gain_tolerance() + index.tolerance(columns.base(), family_->pieces_.max_depth());
+  for (std::size_t word = from / kWordBits; word * kWordBits < to; ++word) {
+    const std::uint64_t range = word_range_mask(word, from, to);
+    std::uint64_t allowed = verdicts_->allowed[word] & range;
+    std::uint64_t unsure = verdicts_->unsure[word] & range;
+    for (const std::uint32_t depth : depths) {
+      // A path over the crossing piece beats the token if that has less than this over the rest.
+      const double ahead = columns.score(depth) - columns.base();
+      for (std::uint64_t bits = allowed | unsure; bits != 0; bits &= bits - 1) {
+        const std::uint64_t bit = bits & -bits;
+        const auto rank =
+            static_cast<Rank>(word * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
+        const double gain = index.gain_at(depth, rank);
+        if (gain > ahead + slack) continue;
+        allowed &= ~bit;
+        unsure = gain < ahead - slack ? unsure & ~bit : unsure | bit;
+      }
+    }
+    if ((allowed | unsure) != 0 && settled(word, allowed, unsure)) return true;
+  }
+  return false;
+}
+
+template <typename Settled, typename Whole>
+void UnigramAllowed::walk(Rank first, Rank last, Settled settled, Whole whole) const {
   const UnigramPieces& pieces = family_->pieces_;
   const UnigramIndex& index = family_->index_;
   UnigramColumns columns = family_->columns(*position_);
   const Node target = index.first_node(first);
   if (target == pieces.num_nodes()) return;
   const std::vector<Node> path = columns.path_to(target);
+  std::vector<std::uint32_t> crossed;  // depths, of the nodes from the root to the current one
   for (Node node = path.front(); node < pieces.num_nodes() && index.first_rank(node) < last;) {
     const std::uint32_t depth = pieces.depth(node);
     const Node end = pieces.end(node);
     columns.enter(node);
-    if (columns.is_quiet(depth)) {
-      const Rank from = std::max(first, index.first_rank(node));
-      const Rank to = std::min(last, index.first_rank(end));
-      if (from < to && quiet(from, to)) return;
-      node = end;
-      continue;
-    }
+    while (!crossed.empty() && crossed.back() >= depth) crossed.pop_back();
+    if (columns.is_crossed(depth)) crossed.push_back(depth);
     const Rank rank = index.rank_of(node);
     if (node >= target && rank != kNoRank && columns.is_whole(depth) && whole(rank)) return;
     // No token below wins if the best path to here is too good to be left out.
     const double most =
         columns.base() + index.gain(node) + index.tolerance(columns.base(), pieces.max_depth());
     if (columns.score(depth) > most) {
+      node = end;
+    } else if (!columns.is_crossed_below(depth) &&
+               (crossed.empty() || crossed.back() <= UnigramIndex::kDepths)) {
+      const Rank from = std::max(first, index.first_rank(node) + (rank == kNoRank ? 0 : 1));
+      const Rank to = std::min(last, index.first_rank(end));
+      if (from < to && settle(from, to, columns, crossed, settled)) return;
       node = end;
     } else {
       node = node < target ? path[depth] : node + 1;
@@ -113,18 +146,13 @@ Rank UnigramAllowed::find_first_piece(Rank first, Rank last) const {
     found = rank;
     return true;
   };
-  const auto first_of = [&](Rank from, Rank to) {
-    for (std::size_t word = from / kWordBits; word * kWordBits < to; ++word) {
-      std::uint64_t bits =
-          (verdicts_->allowed[word] | verdicts_->unsure[word]) & word_range_mask(word, from, to);
-      for (; bits != 0; bits &= bits - 1) {
-        const auto rank =
-            static_cast<Rank>(word * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
-        const bool sure = (verdicts_->allowed[word] & bits & -bits) != 0;
-        if (sure ? accept(rank) : test_piece(rank)) {
-          found = rank;
-          return true;
-        }
+  const auto first_of = [&](std::size_t word, std::uint64_t allowed, std::uint64_t unsure) {
+    for (std::uint64_t bits = allowed | unsure; bits != 0; bits &= bits - 1) {
+      const auto rank =
+          static_cast<Rank>(word * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
+      if ((allowed & bits & -bits) != 0 ? accept(rank) : test_piece(rank)) {
+        found = rank;
+        return true;
       }
     }
     return false;
@@ -172,15 +200,12 @@ void UnigramAllowed::copy_words(Rank size, std::vector<std::uint64_t>& words) co
     const auto set = [&](Rank rank) {
       mask[rank / kWordBits] |= std::uint64_t{1} << (rank % kWordBits);
     };
-    const auto quiet = [&](Rank from, Rank to) {
-      for (std::size_t word = from / kWordBits; word * kWordBits < to; ++word) {
-        const std::uint64_t range = word_range_mask(word, from, to);
-        mask[word] |= verdicts_->allowed[word] & range;
-        for (std::uint64_t bits = verdicts_->unsure[word] & range; bits != 0; bits &= bits - 1) {
-          const auto rank = static_cast<Rank>(word * kWordBits +
-                                              static_cast<std::size_t>(std::countr_zero(bits)));
-          if (test_piece(rank)) set(rank);
-        }
+    const auto settled = [&](std::size_t word, std::uint64_t allowed, std::uint64_t unsure) {
+      mask[word] |= allowed;
+      for (; unsure != 0; unsure &= unsure - 1) {
+        const auto rank = static_cast<Rank>(word * kWordBits +
+                                            static_cast<std::size_t>(std::countr_zero(unsure)));
+        if (test_piece(rank)) set(rank);
       }
       return false;
     };
@@ -188,7 +213,7 @@ void UnigramAllowed::copy_words(Rank size, std::vector<std::uint64_t>& words) co
       set(rank);
       return false;
     };
-    if (position_->pending.empty()) walk(0, size, quiet, whole);
+    if (position_->pending.empty()) walk(0, size, settled, whole);
     for (const Rank rank : family_->byte_ranks_) {
       if (test_byte(rank)) set(rank);
     }

@@ -35,11 +35,19 @@ class UnigramAllowed final : public AllowedTokens {
   // The least rank in [first, last) that is allowed, or kNoRank.
   Rank find_first(Rank first, Rank last) const;
   Rank find_first_piece(Rank first, Rank last) const;
-  // Visits the pieces of the ranks [first, last), of which the guard knows nothing: quiet(first,
-  // last) for ranks on which the index has its verdict, whole(rank) for those that win. Stops when
+  // Visits the pieces of the ranks [first, last), of which the guard knows nothing: settled(word,
+  // allowed, unsure) for up to 64 ranks at once, whole(rank) for single ones that win. Stops when
   // one of them returns true.
-  template <typename Quiet, typename Whole>
-  void walk(Rank first, Rank last, Quiet quiet, Whole whole) const;
+  template <typename Settled, typename Whole>
+  void walk(Rank first, Rank last, Settled settled, Whole whole) const;
+  // The ranks of [from, to), all of one subtree in which nothing crosses the context any more: what
+  // did has ended at `depths` of the columns.
+  template <typename Settled>
+  bool settle(Rank from,
+              Rank to,
+              const UnigramColumns& columns,
+              const std::vector<std::uint32_t>& depths,
+              Settled settled) const;
 
   const UnigramFamily* family_;
   std::shared_ptr<const UnigramPosition> position_;

@@ -46,8 +46,7 @@ class UnigramColumns {
         position_(&position),
         split_at_blank_(split_at_blank),
         best_(pieces.max_depth() + 1),
-        starts_end_(pieces.max_depth() + 1),
-        disturbed_(pieces.max_depth() + 1, 0) {}
+        starts_end_(pieces.max_depth() + 1) {}
 
   // Computes the node's column; those of the nodes above it must be the last ones computed.
   void enter(Node node) {
@@ -72,7 +71,6 @@ class UnigramColumns {
     }
     pieces_->offer_inner(node, best_, arithmetic_, best);
     best_[depth] = best;
-    disturbed_[depth] = disturbed_[depth - 1] != 0 || best.start == kBefore;
   }
   // The nodes below the root down to `node`, in order.
   std::vector<Node> path_to(Node node) const {
@@ -88,11 +86,11 @@ class UnigramColumns {
   double score(std::uint32_t depth) const noexcept { return best_[depth].score; }
   // Is the last piece of the best path the whole string behind the position?
   bool is_whole(std::uint32_t depth) const noexcept { return best_[depth].start == kHere; }
-  // Does some best path that ends on the way here cross the position?
-  bool is_disturbed(std::uint32_t depth) const noexcept { return disturbed_[depth] != 0; }
-  // May what started before the position still matter further down?
-  bool is_quiet(std::uint32_t depth) const noexcept {
-    return disturbed_[depth] == 0 && starts_end_[depth] == starts_end_[depth - 1];
+  // Is the last piece of the best path one that starts before the position?
+  bool is_crossed(std::uint32_t depth) const noexcept { return best_[depth].start == kBefore; }
+  // May a piece that started before the position end further down?
+  bool is_crossed_below(std::uint32_t depth) const noexcept {
+    return starts_end_[depth] > starts_end_[depth - 1];
   }
 
   // The position behind the node's string, of which the last piece is the whole.
@@ -117,7 +115,6 @@ class UnigramColumns {
     starts_.clear();
     if (!cut) starts_ = position_->starts;
     starts_end_[0] = starts_.size();
-    disturbed_[0] = 0;
   }
 
   const UnigramPieces* pieces_;
@@ -127,7 +124,6 @@ class UnigramColumns {
   std::vector<UnigramBest> best_;        // by depth
   std::vector<UnigramStart> starts_;     // before the position, alive at each depth, one by one
   std::vector<std::size_t> starts_end_;  // by depth
-  std::vector<std::uint8_t> disturbed_;  // by depth
 };
 
 }  // namespace nextbyte

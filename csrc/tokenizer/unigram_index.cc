@@ -64,6 +64,9 @@ void UnigramIndex::find_margins(const UnigramPieces& pieces, const UnigramArithm
 }
 
 void UnigramIndex::find_gains(const UnigramPieces& pieces, const UnigramArithmetic& arithmetic) {
+  for (std::vector<float>& gains : gains_) {
+    gains.assign(node_of_rank_.size(), std::numeric_limits<float>::infinity());
+  }
   std::vector<Node> path;      // path[k]: the node of the token's first k characters
   std::vector<double> behind;  // behind[k]: the best path from there to the token's end
   for (Node node = 1; node < pieces.num_nodes(); ++node) {
@@ -85,7 +88,9 @@ void UnigramIndex::find_gains(const UnigramPieces& pieces, const UnigramArithmet
         behind[k] = std::max(behind[k], pieces.score(at) + behind[end]);
       }
       if (!single_is_piece) behind[k] = std::max(behind[k], arithmetic.unknown + behind[k + 1]);
-      gain_[path[k]] = std::max(gain_[path[k]], pieces.score(node) - behind[k]);
+      const double gain = pieces.score(node) - behind[k];
+      gain_[path[k]] = std::max(gain_[path[k]], gain);
+      if (k <= kDepths) gains_[k - 1][rank_of_node_[node]] = static_cast<float>(gain);
       largest_ = std::max(largest_, std::abs(behind[k]));
     }
   }

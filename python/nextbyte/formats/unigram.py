@@ -71,7 +71,7 @@ def describe_unigram(model: SentencePieceModel) -> TokenizerDescription:
             token_bytes[index] = piece_bytes(text)
             if kind == PieceType.USER_DEFINED:
                 # The library sees U+2581 for each blank: three bytes.
-                score = to_single(to_single(len(text.encode()) * greatest) - 0.1)  # noqa: PLW2901
+                score = to_single(len(text.encode()) * greatest) - 0.1  # noqa: PLW2901
                 protected.append(text)
             pieces.append((index, score))
     return TokenizerDescription(
