@@ -21,8 +21,6 @@ UNKNOWN_PENALTY: Final = 10.0
 """A character that is no piece scores this much less than the worst piece."""
 
 _FLOAT: Final = struct.Struct("<f")
-_LEAST_POSITIVE: Final = 2.0**-126
-"""Where sentencepiece's search for the greatest score begins (the least normal float)."""
 _SPECIAL: Final = (PieceType.CONTROL, PieceType.UNKNOWN)
 
 
@@ -58,7 +56,6 @@ def describe_unigram(model: SentencePieceModel) -> TokenizerDescription:
     scores = [piece.score for piece in model.pieces if piece.type == PieceType.NORMAL]
     if not scores:
         raise TokenizerFormatError(f"{model.source}: the model has no ordinary piece")
-    greatest = max([_LEAST_POSITIVE, *scores])
     token_bytes = [b""] * len(model.pieces)
     byte_tokens: dict[int, int] = {}
     pieces, protected, special_tokens = [], [], {}
@@ -70,8 +67,9 @@ def describe_unigram(model: SentencePieceModel) -> TokenizerDescription:
         elif kind in (PieceType.NORMAL, PieceType.USER_DEFINED) and piece_bytes(text):
             token_bytes[index] = piece_bytes(text)
             if kind == PieceType.USER_DEFINED:
-                # The library sees U+2581 for each blank: three bytes.
-                score = to_single(len(text.encode()) * greatest) - 0.1  # noqa: PLW2901
+                # A tenth for each byte but one, of which a blank (U+2581) has three: sentencepiece
+                # from 0.2.2 on.
+                score = to_single((len(text.encode()) - 1) * to_single(0.1))  # noqa: PLW2901
                 protected.append(text)
             pieces.append((index, score))
     return TokenizerDescription(
