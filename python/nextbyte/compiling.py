@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, Unigram
+from nextbyte.formats.description import BytePairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -28,6 +28,10 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
                 return _byte_pairs(description, model)
             case Unigram() as model:
                 return _unigram(description, model)
+            case LongestMatch():
+                return _core.compile_longest_match(
+                    description.token_bytes, added=description.added_tokens
+                )
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
         raise type(error)(f"{description.source}: {error}") from None
 
@@ -39,6 +43,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.merges,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     if model.ranks is not None:
@@ -47,6 +52,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.ranks,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
@@ -68,3 +74,23 @@ def _unigram(description: TokenizerDescription, model: Unigram) -> _core.Compile
         lead=model.has_lead,
         added=description.added_tokens,
     )
+
+
+def check_compiled(
+    compiled: _core.CompiledTokenizer, *, source: str, effort: int = 1, with_masks: bool = False
+) -> _core.SelfCheckReport:
+    """Compare the engine with its own encoder; milliseconds at `effort` 1, which every load takes.
+
+    Raises
+    ------
+    UnsupportedTokenizerError
+        They differ: covers of this tokenizer would not be exact.
+    """
+    found = _core.self_check(compiled, effort=effort, with_masks=with_masks)
+    if found.differences:
+        raise UnsupportedTokenizerError(
+            f"{source}: the self-check found {found.differences} differences between the covers of "
+            f"this tokenizer and its encoder, so they are not exact; the first: "
+            f"{found.first_difference}. Please report this with the file"
+        )
+    return found

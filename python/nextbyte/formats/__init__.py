@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.json_fields import JsonField
+from nextbyte.formats.rwkv import is_rwkv, load_rwkv
 from nextbyte.formats.tekken import describe_tekken, is_tekken
 from nextbyte.formats.tokenizer_json import describe_tokenizer_json
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
-    """Read a file that says itself what it is: `.gguf`, `tekken.json`, `tokenizer.json`.
+    """Read a file that says itself what it is.
+
+    `.gguf`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
 
     Raises
     ------
@@ -25,6 +28,8 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
     """
     if path.suffix.lower() == ".gguf":
         return load_gguf(path, ignore_added_words=ignore_added_words)
+    if is_rwkv(path):
+        return load_rwkv(path)
     document = JsonField.read(path)
     # The content decides; the name only says what a file that is neither was meant to be.
     has_model = isinstance(document.value, dict) and "model" in document.value

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from nextbyte.formats.normal_form import NormalForm
     from nextbyte.formats.text_normalizer import TextNormalizer
 
 NO_RANK = 2**32 - 1
@@ -26,6 +27,8 @@ class BytePairs:
         tiktoken's form: the priority of each token's bytes (`NO_RANK`: takes no part), or None.
     whole_pieces
         A whole piece that is in the vocabulary becomes that token, merges or not.
+    normal_form
+        What texts are normalized to before all else.
     """
 
     family: ClassVar[str] = "byte-level BPE"
@@ -34,6 +37,7 @@ class BytePairs:
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
     whole_pieces: bool = False
+    normal_form: NormalForm = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,14 @@ class Unigram:
     has_lead: bool = False
 
 
-Model: TypeAlias = BytePairs | Unigram
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongestMatch:
+    """Greedy: at each position the longest token that fits."""
+
+    family: ClassVar[str] = "longest match"
+
+
+Model: TypeAlias = BytePairs | LongestMatch | Unigram
 """What makes tokens of a segment of text."""
 
 

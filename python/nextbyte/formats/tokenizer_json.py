@@ -6,16 +6,18 @@ import re
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
+from nextbyte.formats.added_words import AddedWords, read_added_words
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nextbyte.formats.json_fields import JsonField
+    from nextbyte.formats.normal_form import NormalForm
 
 
 def describe_tokenizer_json(
@@ -28,7 +30,7 @@ def describe_tokenizer_json(
     document
         The whole file.
     ignore_added_words
-        Accept added tokens that are not special, and never read them out of text.
+        Never read added tokens that are not special out of text, as the file's encoder does.
 
     Raises
     ------
@@ -41,12 +43,17 @@ def describe_tokenizer_json(
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     model = document["model"]
     _require_plain_bpe(model)
-    _require_no_normalizer(document["normalizer"])
+    normal_form = _normal_form(document["normalizer"])
     stages = _stages(document["pre_tokenizer"])
-    special_tokens = _added_tokens(document["added_tokens"], ignore_words=ignore_added_words)
     vocabulary: dict[str, int] = model["vocab"].object()
+    added = read_added_words(
+        document["added_tokens"],
+        vocabulary,
+        ignore=ignore_added_words,
+        normalizes=normal_form != "none",
+    )
     token_bytes = arrange(
-        _ordinary_tokens(vocabulary, special_tokens), special_tokens, source=document.source
+        _ordinary_tokens(vocabulary, added), added.special, source=document.source
     )
     return TokenizerDescription(
         source=document.source,
@@ -55,8 +62,10 @@ def describe_tokenizer_json(
             stages=stages,
             merges=read_merges(model["merges"], vocabulary, token_bytes),
             whole_pieces=model["ignore_merges"].flag(default=False),
+            normal_form=normal_form,
         ),
-        special_tokens=special_tokens,
+        special_tokens=added.special,
+        added_tokens=list(added.words.values()),
     )
 
 
@@ -73,20 +82,21 @@ def _require_plain_bpe(model: JsonField) -> None:
             raise _unsupported(model, f"has {option}={model[option].value!r}")
 
 
-def _require_no_normalizer(normalizer: JsonField) -> None:
-    if normalizer.value is None:
-        return
-    kind = normalizer["type"].text()
-    if kind != "Sequence":
-        raise _unsupported(
-            normalizer, f"(normalizer {kind!r}) changes the text before it is tokenized"
-        )
-    for part in normalizer["normalizers"].items():
-        _require_no_normalizer(part)
+def _normal_form(normalizer: JsonField) -> NormalForm:
+    steps = _flatten(normalizer, "normalizers")
+    if not steps:
+        return "none"
+    kind = steps[0]["type"].text()
+    if len(steps) == 1 and kind in ("NFC", "NFKC"):
+        return "nfc" if kind == "NFC" else "nfkc"
+    other = next((step for step in steps if step["type"].text() not in ("NFC", "NFKC")), steps[-1])
+    raise _unsupported(
+        other, f"(normalizer {other['type'].value!r}) changes the text before it is tokenized"
+    )
 
 
 def _stages(pre_tokenizer: JsonField) -> list[str]:
-    steps = _flatten(pre_tokenizer)
+    steps = _flatten(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1]["type"].text() != "ByteLevel":
         raise _unsupported(
             pre_tokenizer, "does not end in ByteLevel, and only byte-level BPE is supported"
@@ -109,13 +119,13 @@ def _stages(pre_tokenizer: JsonField) -> list[str]:
     return stages
 
 
-def _flatten(pre_tokenizer: JsonField) -> list[JsonField]:
-    if pre_tokenizer.value is None:
+def _flatten(field: JsonField, parts: str) -> list[JsonField]:
+    """Return the steps of a normalizer or pre-tokenizer, those of a `Sequence` in order."""
+    if field.value is None:
         return []
-    if pre_tokenizer["type"].text() == "Sequence":
-        parts = pre_tokenizer["pretokenizers"].items()
-        return [step for part in parts for step in _flatten(part)]
-    return [pre_tokenizer]
+    if field["type"].text() == "Sequence":
+        return [step for part in field[parts].items() for step in _flatten(part, parts)]
+    return [field]
 
 
 def _split_pattern(step: JsonField) -> str:
@@ -130,42 +140,35 @@ def _split_pattern(step: JsonField) -> str:
     return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", pattern["String"].text())
 
 
+_REGEX_PARTS = re.compile(
+    r"(?P<atom>\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\[\]\\])*\])|(?P<operator>.)", flags=re.DOTALL
+)
+
+
 def _checked_regex(field: JsonField) -> str:
-    """Refuse what the engine behind these files (Oniguruma) reads unlike the compiled patterns."""
+    """Say what the engine behind these files (Oniguruma) reads in the terms of the compiled class.
+
+    There `$` is the end of a line, and `{m,n}+` repeats a repetition.
+    """
     regex = field.text()
-    # Without escapes, properties and character classes, what is left are the operators.
-    bare = re.sub(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]", "_", regex, flags=re.DOTALL)
-    for construct, meaning in (("$", "the end of a line"), ("}+", "a repeated group")):
-        if construct in bare:
-            raise _unsupported(
-                field, f"{regex!r} has {construct!r}, which its engine reads as {meaning}"
-            )
-    return regex
+    parts = list(_REGEX_PARTS.finditer(regex))
+    bare = "".join(part["operator"] or "_" for part in parts)
+    if "}+" in bare:
+        raise _unsupported(
+            field, f"{regex!r} has '}}+', which its engine reads as a repeated group"
+        )
+    if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
+        raise _unsupported(field, f"{regex!r} has '$' and nested classes")
+    return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)
 
 
-def _added_tokens(added: JsonField, *, ignore_words: bool) -> dict[str, int]:
-    special_tokens: dict[str, int] = {}
-    if added.value is None:
-        return special_tokens
-    for token in added.items():
-        content = token["content"].text()
-        if not token["special"].flag(default=False) and not ignore_words:
-            raise UnsupportedTokenizerError(
-                f"{token.source}: {token.path}, the added token {content!r}, is not special: its "
-                "encoder reads it out of text, which exact covers do not follow yet. "
-                "ignore_added_words=True makes a tokenizer that treats its spelling as text"
-            )
-        special_tokens[content] = token["id"].integer(limit=MAX_TOKENS)
-    return special_tokens
-
-
-def _ordinary_tokens(
-    vocabulary: dict[str, int], special_tokens: dict[str, int]
-) -> Iterator[tuple[bytes, int]]:
-    """Yield bytes and id of what is only in the vocabulary.
+def _ordinary_tokens(vocabulary: dict[str, int], added: AddedWords) -> Iterator[tuple[bytes, int]]:
+    """Yield bytes and id of every token that stands for text.
 
     Spellings outside the byte alphabet can come out of no text: they are holes.
     """
     for spelling, token in vocabulary.items():
-        if special_tokens.get(spelling) != token:
+        if not added.owns(spelling, token):
             yield decode_byte_alphabet(spelling) or b"", token
+    for spelling, token in added.words.items():
+        yield spelling.encode(), token
