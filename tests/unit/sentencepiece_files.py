@@ -43,7 +43,7 @@ def byte_pieces() -> list[tuple[str, float, int]]:
     return [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
 
 
-def model(  # noqa: PLR0913
+def model(
     pieces: Iterable[tuple[str, float, int]],
     *,
     model_type: int = BPE,

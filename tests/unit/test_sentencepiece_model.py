@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+
 from nextbyte.errors import TokenizerFormatError
 from nextbyte.formats.sentencepiece_model import (
     ModelType,

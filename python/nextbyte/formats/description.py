@@ -77,6 +77,11 @@ class Unigram:
     split_at_blank: bool = False
     has_lead: bool = False
 
+    @property
+    def normal_form(self) -> str:
+        """What a text is brought to before it is tokenized; "none" if it stays as it is."""
+        return self.normalizer.name if self.normalizer.changes_text else "none"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongestMatch:

@@ -14,6 +14,7 @@ from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
+from nextbyte.formats.unigram_gguf import UNIGRAM, describe_unigram_gguf
 from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _NUM_TYPES: Final = 7
 _KEYS: Final = (
     *("model", "pre", "tokens", "token_type", "merges"),
     *("add_space_prefix", "normalizer.lowercase"),
+    *("scores", "precompiled_charsmap", "remove_extra_whitespaces"),
+    *("escape_whitespaces", "treat_whitespace_as_suffix"),
 )
 # What the reader, which trusts the file, may raise where the file is damaged.
 _DAMAGE: Final = (LookupError, MemoryError, OverflowError, RecursionError, TypeError, ValueError)
@@ -51,6 +54,8 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
         The package `gguf` is not installed.
     """
     metadata = _read_metadata(path)
+    if metadata["model"].value == UNIGRAM:
+        return describe_unigram_gguf(metadata, ignore_added_words=ignore_added_words)
     _require_byte_level_bpe(metadata)
     pre_tokenizer = _pre_tokenizer(metadata)
     ordinary, special_tokens, words = _sort_tokens(metadata, ignore_words=ignore_added_words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -57,7 +58,7 @@ class TextNormalizer:
 
     @property
     def changes_text(self) -> bool:
-        """Whether some text is not normal because of it. (U+2581 in a text never is.)"""
+        """Whether some text is not normal because of it: more than those with U+2581."""
         return bool(
             self.replacements or self.single_blanks or self.no_blank_first or self.only_blanks
         )
@@ -69,8 +70,16 @@ class TextNormalizer:
             sequences.update(_WHITE_SPACE)
         return sorted(sequences | {BLANK_SYMBOL})
 
-    def normalize(self, text: str) -> str:
-        """Return what SentencePiece makes of a text, without a blank that it puts in front."""
+    def normalize(self, text: str, *, is_prefix: bool = False) -> str:
+        """Return what SentencePiece makes of a text, without a blank that it puts in front.
+
+        Parameters
+        ----------
+        text
+            The text.
+        is_prefix
+            Something may follow: a blank at the end is kept.
+        """
         parts: list[str] = []
         after_blank = self.single_blanks
         at = 0
@@ -83,7 +92,23 @@ class TextNormalizer:
                 after_blank = self.single_blanks and part.endswith(" ")
                 parts.append(part)
         normalized = "".join(parts)
-        return normalized.rstrip(" ") if self.single_blanks else normalized
+        return normalized.rstrip(" ") if self.single_blanks and not is_prefix else normalized
+
+    def normalize_bytes(self, data: bytes, *, is_prefix: bool = False) -> bytes:
+        """Normalize UTF-8; the bytes of a character cut off at the end are kept.
+
+        Bytes that are not UTF-8 are returned as they are, for others to complain about, as is all
+        where this normalizer cannot be applied here.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            text = decoder.decode(data)
+        except UnicodeDecodeError:
+            return data
+        rest = decoder.getstate()[0]
+        if not self.applies or not self.changes_text:
+            return data
+        return self.normalize(text, is_prefix=is_prefix or bool(rest)).encode() + rest
 
     def _longest_match(self, text: str, at: int) -> tuple[int, str]:
         for length in range(min(self._shield, len(text) - at), 0, -1):

@@ -11,6 +11,7 @@ from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
+from nextbyte.formats.unigram_json import describe_unigram_json, is_unigram
 from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def describe_tokenizer_json(
     """
     if not isinstance(document.value, dict) or not isinstance(document["model"].value, dict):
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
+    if is_unigram(document):
+        return describe_unigram_json(document, ignore_added_words=ignore_added_words)
     model = document["model"]
     _require_plain_bpe(model)
     normal_form = _normal_form(document["normalizer"])
