@@ -72,12 +72,15 @@ def describe_unigram(model: SentencePieceModel) -> TokenizerDescription:
                 score = to_single((len(text.encode()) - 1) * to_single(0.1))  # noqa: PLW2901
                 protected.append(text)
             pieces.append((index, score))
+    unknown_score = to_single(min(scores) - UNKNOWN_PENALTY)
+    whole = [token_bytes[index] for index, _ in pieces]
     return TokenizerDescription(
         source=model.source,
         token_bytes=token_bytes,
         model=Unigram(
             pieces=pieces,
-            unknown_score=to_single(min(scores) - UNKNOWN_PENALTY),
+            rivals=blank_rival(whole, unknown_score),
+            unknown_score=unknown_score,
             sums="single",
             byte_tokens=in_order(byte_tokens, source=model.source),
             has_lead=normalizer.add_dummy_prefix,
@@ -115,6 +118,11 @@ def add_byte(byte_tokens: dict[int, int], spelling: str, token: int, *, source: 
             "for example <0x0A>, or not the only one of its byte"
         )
     return byte
+
+
+def blank_rival(token_bytes: list[bytes], unknown_score: float) -> list[tuple[bytes, float]]:
+    """Return what matches a blank that is no piece: bytes spell it as U+2581, which is no text."""
+    return [] if b" " in token_bytes else [(b" ", unknown_score)]
 
 
 def in_order(byte_tokens: dict[int, int], *, source: str) -> list[int]:

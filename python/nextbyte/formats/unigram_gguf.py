@@ -9,7 +9,12 @@ from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.description import TokenizerDescription, Unigram
 from nextbyte.formats.piece_spelling import piece_bytes
 from nextbyte.formats.sentencepiece_model import Normalizer, PieceType
-from nextbyte.formats.unigram import UNKNOWN_PENALTY, sentencepiece_normalizer, to_single
+from nextbyte.formats.unigram import (
+    UNKNOWN_PENALTY,
+    blank_rival,
+    sentencepiece_normalizer,
+    to_single,
+)
 
 if TYPE_CHECKING:
     from nextbyte.formats.json_fields import JsonField
@@ -71,13 +76,15 @@ def describe_unigram_gguf(
             rivals.append((piece_bytes(text), score))  # llama.cpp matches these like any other
         elif kind in (PieceType.CONTROL, PieceType.UNKNOWN, PieceType.USER_DEFINED):
             special_tokens[text] = index
+    unknown_score = to_single(min(normal) - UNKNOWN_PENALTY)
+    rivals += blank_rival([token_bytes[index] for index, _ in pieces], unknown_score)
     return TokenizerDescription(
         source=metadata.source,
         token_bytes=token_bytes,
         model=Unigram(
             pieces=pieces,
             rivals=rivals,
-            unknown_score=to_single(min(normal) - UNKNOWN_PENALTY),
+            unknown_score=unknown_score,
             has_lead=adds,
             normalizer=sentencepiece_normalizer(
                 Normalizer(

@@ -1,4 +1,4 @@
-"""Describes `tokenizer.json` files of unigram models: T5, XLM-R and what was converted like them."""
+"""Describes `tokenizer.json` files of unigram models: T5, XLM-R and the like."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nextbyte.formats.charsmap import decode_charsmap
 from nextbyte.formats.description import TokenizerDescription, Unigram
 from nextbyte.formats.piece_spelling import BLANK_SYMBOL, byte_of_piece, piece_bytes
 from nextbyte.formats.text_normalizer import TextNormalizer
-from nextbyte.formats.unigram import UNKNOWN_PENALTY, add_byte, in_order
+from nextbyte.formats.unigram import UNKNOWN_PENALTY, add_byte, blank_rival, in_order
 from nextbyte.formats.vocabulary import MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -86,13 +86,15 @@ def describe_unigram_json(
         else:
             token_bytes[index] = piece_bytes(spelling)
             pieces.append((index, score))
+    unknown_score = lowest - UNKNOWN_PENALTY
+    rivals += blank_rival([token_bytes[index] for index, _ in pieces], unknown_score)
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
         model=Unigram(
             pieces=pieces,
             rivals=rivals,
-            unknown_score=lowest - UNKNOWN_PENALTY,
+            unknown_score=unknown_score,
             byte_tokens=in_order(byte_tokens, source=document.source),
             split_at_blank=steps.splits,
             has_lead=steps.has_lead,
