@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -26,8 +26,13 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         match description.model:
             case BytePairs() as model:
                 return _byte_pairs(description, model)
+<<<<<<< HEAD
             case CharacterPairs() as model:
                 return _character_pairs(description, model)
+=======
+            case Unigram() as model:
+                return _unigram(description, model)
+>>>>>>> w/fam2
             case LongestMatch():
                 return _core.compile_longest_match(
                     description.token_bytes, added=description.added_tokens
@@ -89,6 +94,24 @@ def _character_pairs(
                 "produce it (ignore_merges); not supported yet with byte fallback"
             )
     return compiled
+
+
+def _unigram(description: TokenizerDescription, model: Unigram) -> _core.CompiledTokenizer:
+    normalizer = model.normalizer
+    return _core.compile_unigram(
+        description.token_bytes,
+        model.pieces,
+        model.rivals,
+        unknown_score=model.unknown_score,
+        sums=model.sums,
+        split_at_blank=model.split_at_blank,
+        byte_tokens=model.byte_tokens,
+        forbidden=[sequence.encode() for sequence in normalizer.forbidden()],
+        single_blanks=normalizer.single_blanks,
+        no_blank_first=normalizer.no_blank_first,
+        lead=model.has_lead,
+        added=description.added_tokens,
+    )
 
 
 def check_compiled(

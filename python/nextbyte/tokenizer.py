@@ -11,7 +11,7 @@ from nextbyte.compiling import check_compiled, compile_tokenizer
 from nextbyte.cover_tree import CoverTree, grow_cover_tree
 from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
-from nextbyte.formats.description import VALIDATE_HINT, BytePairs
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
@@ -242,7 +242,11 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(self.normalize(text))
+        data = self.normalize(text)
+        model = self._description.model
+        if isinstance(model, Unigram):
+            data = model.normalizer.normalize_bytes(data)  # the text is complete
+        return self._compiled.encode(data)
 
     def normalize(self, text: str | bytes) -> bytes:
         r"""Return what the tokenizer makes tokens of: the text in its normal form.
@@ -263,6 +267,8 @@ class Tokenizer:
         """
         data = as_bytes(text, name="text")
         model = self._description.model
+        if isinstance(model, Unigram):
+            return model.normalizer.normalize_bytes(data, is_prefix=True)
         if not isinstance(model, BytePairs) or model.normal_form == "none":
             return data
         # Added tokens are read out first; what is between them is normalized by itself.

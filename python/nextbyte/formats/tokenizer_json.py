@@ -15,6 +15,7 @@ from nextbyte.formats.character_pairs_json import (
 from nextbyte.formats.description import VALIDATE_HINT, BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
+from nextbyte.formats.unigram_json import describe_unigram_json, is_unigram
 from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def describe_tokenizer_json(
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     if is_character_pairs(document):
         return describe_character_pairs_json(document, ignore_added_words=ignore_added_words)
+    if is_unigram(document):
+        return describe_unigram_json(document, ignore_added_words=ignore_added_words)
     model = document["model"]
     _require_plain_bpe(model)
     normal_form = _normal_form(document["normalizer"])
