@@ -26,13 +26,10 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         match description.model:
             case BytePairs() as model:
                 return _byte_pairs(description, model)
-<<<<<<< HEAD
             case CharacterPairs() as model:
                 return _character_pairs(description, model)
-=======
             case Unigram() as model:
                 return _unigram(description, model)
->>>>>>> w/fam2
             case LongestMatch():
                 return _core.compile_longest_match(
                     description.token_bytes, added=description.added_tokens
