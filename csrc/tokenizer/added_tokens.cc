@@ -34,7 +34,7 @@ class AddedTokensSuccessors final : public AllowedTokens {
         inner_(family.inner_->allowed(context)),
         segment_may_end_(family.inner_->segment_may_end(context)) {
     if (context.literal != ByteTrie::kRoot) pending_ = family.pending(context.literal);
-    if (context.extension > AddedTokensFamily::kNonePending) {
+    if (context.extension >= AddedTokensFamily::kFirstSet) {
       longer_ = family.pending_longer(context.extension);
     }
   }
@@ -154,7 +154,7 @@ AddedTokensFamily::AddedTokensFamily(std::shared_ptr<const Vocabulary> vocabular
   std::sort(added.begin(), added.end());
   for (const auto& [rank, node] : added) {
     added_.push_back(rank);
-    added_extensions_.push_back(spellings_.has_longer(node) ? node : kNonePending);
+    added_nodes_.push_back(node);
     is_added_.set(rank);
   }
   for (Rank rank = 0; rank < table().size(); ++rank) {
@@ -187,9 +187,27 @@ std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending(Nod
 }
 
 std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending_longer(
-    Node extension) const {
-  return pending_longer_.get(extension,
-                             [&] { return spellings_.pending_longer(extension, table()); });
+    std::uint32_t extension) const {
+  return pending_longer_.get(
+      extension, [&] { return spellings_.pending_longer(nodes_of(extension), table()); });
+}
+
+const AddedTokensFamily::Nodes& AddedTokensFamily::nodes_of(std::uint32_t extension) const {
+  static const Nodes kNone;
+  return extension < kFirstSet ? kNone : node_sets_.value(extension - kFirstSet);
+}
+
+std::uint32_t AddedTokensFamily::extension_of(Nodes nodes) const {
+  if (nodes.empty()) return kNonePending;
+  std::sort(nodes.begin(), nodes.end());
+  return kFirstSet + node_sets_.number(nodes);
+}
+
+void AddedTokensFamily::follow(Node node, std::string_view bytes, Nodes& nodes) const {
+  for (const char byte : bytes) {
+    node = spellings_.trie().step(node, static_cast<std::uint8_t>(byte));
+  }
+  if (node != ByteTrie::kOff && spellings_.has_longer(node)) nodes.push_back(node);
 }
 
 std::shared_ptr<const AllowedTokens> AddedTokensFamily::allowed(const ContextState& context) const {
@@ -197,25 +215,27 @@ std::shared_ptr<const AllowedTokens> AddedTokensFamily::allowed(const ContextSta
 }
 
 ContextState AddedTokensFamily::advance(const ContextState& context, Rank rank) const {
-  if (is_added_.test(rank)) {
-    ContextState next = initial();
-    const auto index = std::lower_bound(added_.begin(), added_.end(), rank) - added_.begin();
-    next.extension = added_extensions_[static_cast<std::size_t>(index)];
-    return next;
-  }
-  ContextState next = inner_->advance(context, rank);
-  next.literal = context.literal;
+  const std::string_view bytes = table().bytes(rank);
+  const bool is_added = is_added_.test(rank);
+  ContextState next = is_added ? inner_->initial() : inner_->advance(context, rank);
   next.extension = context.extension;
-  for (const char c : table().bytes(rank)) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    next.literal = spellings_.step(next.literal, byte);
-    if (next.extension > kNonePending) {
-      next.extension = spellings_.trie().step(next.extension, byte);
-      if (next.extension == ByteTrie::kOff) next.extension = kNonePending;
+  if (is_added || context.extension >= kFirstSet) {
+    Nodes nodes;
+    for (const Node node : nodes_of(context.extension)) follow(node, bytes, nodes);
+    if (is_added) {
+      for (Node node = context.literal; node != ByteTrie::kRoot; node = spellings_.failure(node)) {
+        follow(node, bytes, nodes);
+      }
+      const auto index = std::lower_bound(added_.begin(), added_.end(), rank) - added_.begin();
+      follow(added_nodes_[static_cast<std::size_t>(index)], {}, nodes);
     }
+    next.extension = extension_of(std::move(nodes));
   }
-  if (next.extension > kNonePending && !spellings_.has_longer(next.extension)) {
-    next.extension = kNonePending;  // only forbidden spellings are below
+  next.literal = is_added ? ByteTrie::kRoot : context.literal;
+  if (!is_added) {
+    for (const char byte : bytes) {
+      next.literal = spellings_.step(next.literal, static_cast<std::uint8_t>(byte));
+    }
   }
   return next;
 }
@@ -240,7 +260,7 @@ std::size_t AddedTokensFamily::SearchKeyHash::operator()(const SearchKey& key) c
 
 bool AddedTokensFamily::is_live(const ContextState& context) const {
   if (may_end(context)) return true;
-  if (context.literal == ByteTrie::kRoot && context.extension <= kNonePending) return true;
+  if (context.literal == ByteTrie::kRoot && context.extension < kFirstSet) return true;
   // What a detail says cannot be compared with another one's, so such answers are not kept.
   if (context.detail) return search(context);
   return *live_.get({context}, [&] { return search(context); });
