@@ -7,6 +7,7 @@
 namespace nextbyte {
 
 void register_errors(nanobind::module_& m);
+void register_normal_form(nanobind::module_& m);
 void register_pretokenizer(nanobind::module_& m);
 void register_tokenizer(nanobind::module_& m);
 void register_byte_pairs(nanobind::module_& m);

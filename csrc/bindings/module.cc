@@ -4,6 +4,7 @@
 NB_MODULE(_core, m) {
   m.doc() = "Compiled core of nextbyte: tokenizer tables, cover tracker, byte masses.";
   nextbyte::register_errors(m);
+  nextbyte::register_normal_form(m);
   nextbyte::register_pretokenizer(m);
   nextbyte::register_tokenizer(m);
   nextbyte::register_byte_pairs(m);

@@ -23,9 +23,10 @@ namespace {
 TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
                          BpeMerges merges,
                          const std::vector<std::string>& stages,
-                         bool whole_pieces) {
-  auto family =
-      std::make_unique<const BytePairFamily>(vocabulary, std::move(merges), stages, whole_pieces);
+                         bool whole_pieces,
+                         const std::string& normal_form) {
+  auto family = std::make_unique<const BytePairFamily>(
+      vocabulary, std::move(merges), stages, whole_pieces, normal_form_named(normal_form));
   return assemble(std::move(vocabulary), std::move(family));
 }
 
@@ -33,6 +34,7 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
                              const std::vector<std::tuple<TokenId, TokenId, TokenId>>& merges,
                              const std::vector<std::string>& stages,
                              bool whole_pieces,
+                             const std::string& normal_form,
                              const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
   std::vector<Merge> list;
@@ -41,19 +43,20 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
   BpeMerges compiled = BpeMerges::from_merges(vocabulary->token_bytes(), list);
-  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
 TokenizerPointer from_ranks(const TokenBytes& token_bytes,
                             const std::vector<std::uint32_t>& ranks,
                             const std::vector<std::string>& stages,
                             bool whole_pieces,
+                            const std::string& normal_form,
                             const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
   BpeMerges compiled = BpeMerges::from_ranks(vocabulary->token_bytes(), ranks);
-  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
 }  // namespace
@@ -66,6 +69,7 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("stages"),
         nb::kw_only(),
         nb::arg("whole_pieces"),
+        nb::arg("normal_form"),
         nb::arg("added"),
         "Byte-level BPE from (left, right, result) merges in rank order.");
   m.def("compile_byte_pair_ranks",
@@ -75,6 +79,7 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("stages"),
         nb::kw_only(),
         nb::arg("whole_pieces"),
+        nb::arg("normal_form"),
         nb::arg("added"),
         "Byte-level BPE from tiktoken ranks; 2**32 - 1 for ids that take no part in merges.");
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/normal_form.h"
 #include "tokenizer/tokenizer.h"
 
 namespace nextbyte {
@@ -18,8 +19,11 @@ using TokenBytes = nanobind::typed<nanobind::list, nanobind::bytes>;
 
 std::vector<std::string> to_strings(const TokenBytes& tokens);
 
-// Wraps `family`, which tokenizes segments, in what every tokenizer has: added tokens, and spellings
-// that occur in no segment (added_tokens.h). Call without the GIL.
+// "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
+NormalForm normal_form_named(const std::string& name);
+
+// Wraps `family`, which tokenizes segments, in what every tokenizer has: added tokens, and
+// spellings that occur in no segment (added_tokens.h). Call without the GIL.
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
                           std::string lead = "",

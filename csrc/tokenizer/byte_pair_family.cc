@@ -50,14 +50,15 @@ BitSet ordinary(const Vocabulary& vocabulary, const TokenTable& table) {
 BytePairFamily::BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
                                BpeMerges merges,
                                const std::vector<std::string>& stages,
-                               bool whole_pieces)
+                               bool whole_pieces,
+                               NormalForm normal_form)
     : vocabulary_(std::move(vocabulary)),
       merges_(std::move(merges)),
       pretokenizer_(stages),
       whole_piece_tokens_(only_whole(*vocabulary_, merges_, whole_pieces)),
       whole_pieces_(spellings(*vocabulary_, whole_piece_tokens_)),
       table_(entries(*vocabulary_, merges_, whole_pieces)),
-      automaton_(pretokenizer_, whole_pieces_),
+      automaton_(pretokenizer_, whole_pieces_, normal_form),
       masks_(merges_, table_, automaton_, whole_pieces_, ordinary(*vocabulary_, table_)) {}
 
 ContextState BytePairFamily::initial() const {
@@ -144,6 +145,9 @@ void BytePairFamily::encode(std::string_view text,
                             std::size_t origin,
                             std::vector<TokenId>& tokens) const {
   if (text.empty()) return;
+  if (const std::size_t length = automaton_.normalized_length(text); length != text.size()) {
+    throw InvalidInput("the text is not normalized at position " + std::to_string(origin + length));
+  }
   std::vector<std::size_t> starts = pretokenizer_.split(text);
   starts.push_back(text.size());
   for (std::size_t i = 0; i + 1 < starts.size(); ++i) {

@@ -30,7 +30,8 @@ class BytePairFamily final : public TokenizerFamily {
   BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
                  BpeMerges merges,
                  const std::vector<std::string>& stages,
-                 bool whole_pieces);
+                 bool whole_pieces,
+                 NormalForm normal_form = NormalForm::kNone);
 
   const TokenTable& table() const noexcept override { return table_; }
   ContextState initial() const override;

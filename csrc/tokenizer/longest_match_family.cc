@@ -105,7 +105,7 @@ LongestMatchFamily::LongestMatchFamily(std::shared_ptr<const Vocabulary> vocabul
     : vocabulary_(std::move(vocabulary)),
       no_stages_(std::vector<std::string>{}),
       no_pieces_(std::vector<std::string>{}),
-      automaton_(no_stages_, no_pieces_),
+      automaton_(no_stages_, no_pieces_, NormalForm::kNone),
       trie_([&] {
         std::vector<std::string> tokens = segment_tokens(*vocabulary_);
         for (const TokenId token : vocabulary_->added()) tokens[token].clear();

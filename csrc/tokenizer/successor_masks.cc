@@ -1,6 +1,7 @@
 // Mask construction: an automaton pass, co-liveness for the doubtful ends, merge intervals.
 #include "tokenizer/successor_masks.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -82,12 +83,15 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
       by_last_token_(kCachedMasks) {
   euler_to_rank_.reserve(merges.euler_order().size());
   for (const TokenId token : merges.euler_order()) euler_to_rank_.push_back(table.rank_of(token));
+  for (Rank rank = 0; rank < table.size(); ++rank) {
+    if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
+  }
 }
 
 bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
   const TokenId token = table_->order()[rank];
   ByteAutomatonState end = state;
-  automaton_->run(end, table_->bytes(rank), flags);
+  if (!automaton_->run(end, table_->bytes(rank), flags)) return false;
   if (!merges_->is_canonical_alone(token)) {
     // Only the whole piece is this token; that a boundary follows is up to the pair test.
     if (flags != kBoundary || !state.at_character_boundary()) return false;
@@ -112,10 +116,16 @@ BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned fla
   return live;
 }
 
-BitSet SuccessorMasks::without_dead_pieces(const BitSet& common,
-                                           const ByteAutomatonState& state,
-                                           unsigned flags) const {
+BitSet SuccessorMasks::with_past(const BitSet& common,
+                                 const ByteAutomatonState& state,
+                                 unsigned flags) const {
   BitSet live = common;
+  const auto look_again = [&](Rank rank) {
+    if (live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+  };
+  // The neutral state breaks on nothing that another one stands, so tokens only drop out.
+  if (state.normal != kNeutralNormalForm)
+    std::for_each(sensitive_.begin(), sensitive_.end(), look_again);
   whole_pieces_->for_each_below(state.piece, [&](std::uint32_t, ByteTrie::Node end) {
     const std::string_view rest =
         whole_pieces_->spelling(end).substr(whole_pieces_->depth(state.piece));
@@ -123,8 +133,7 @@ BitSet SuccessorMasks::without_dead_pieces(const BitSet& common,
     for (const char byte : rest) {
       if (!table_->step(cursor, static_cast<std::uint8_t>(byte))) return true;
     }
-    const Rank rank = table_->exact(cursor);
-    if (rank != kNoRank && live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+    if (const Rank rank = table_->exact(cursor); rank != kNoRank) look_again(rank);
     return true;
   });
   return live;
@@ -135,13 +144,13 @@ SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsig
   automaton_->enter(start, flags);
   // A new piece starts the same wherever the one before it ended.
   if (start.at_character_boundary() && flags == kBoundary) start.piece = ByteTrie::kOff;
-  if (start.piece == ByteTrie::kOff) {
-    return by_state_.get(start, [&] { return live_tokens(start, flags); });
-  }
+  ByteAutomatonState common = start;
+  common.piece = ByteTrie::kOff;
+  // Inside a character few tokens can follow, and each of them is sensitive.
+  if (start.at_character_boundary()) common.normal = kNeutralNormalForm;
   return by_state_.get(start, [&] {
-    ByteAutomatonState common = start;
-    common.piece = ByteTrie::kOff;
-    return without_dead_pieces(*mask(common, flags), start, flags);
+    if (start == common) return live_tokens(start, flags);
+    return with_past(*mask(common, flags), start, flags);
   });
 }
 

@@ -76,11 +76,10 @@ class SuccessorMasks {
   // Tokens that survive `flags` from `state` and are live afterwards.
   Mask mask(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
-  // `common` is the mask of the same state off the trie of whole pieces; takes out the tokens that
-  // complete a whole piece and from where no text goes on.
-  BitSet without_dead_pieces(const BitSet& common,
-                             const ByteAutomatonState& state,
-                             unsigned flags) const;
+  // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
+  // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
+  // past matters: those that complete a whole piece, and sensitive ones.
+  BitSet with_past(const BitSet& common, const ByteAutomatonState& state, unsigned flags) const;
   bool lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const;
 
   const BpeMerges* merges_;
@@ -91,6 +90,7 @@ class SuccessorMasks {
   CoLiveness co_liveness_;
   TokenTable::Cursor continuation_range_;
   std::vector<Rank> euler_to_rank_;
+  std::vector<Rank> sensitive_;  // to the state of the normal form
   // Keys: the automaton state with the flags of the first character; the last token.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;
   mutable BoundedCache<TokenId, BitSet> by_last_token_;

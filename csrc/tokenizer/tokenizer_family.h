@@ -64,8 +64,9 @@ class TokenizerFamily {
   // may_end only where a text has something in front that a segment has not.
   virtual bool segment_may_end(const ContextState& context) const { return may_end(context); }
   // The encoding of a complete segment, appended to `tokens`: the family's own algorithm,
-  // independent of everything above. `text` is valid UTF-8. Throws InvalidInput with the position
-  // of what has no token: its offset in `text` plus `origin` (modulo 2^64: before the text is -1).
+  // independent of everything above. `text` is valid UTF-8. Throws InvalidInput with
+  // the position of what has no token: its offset in `text` plus `origin` (modulo 2^64: before the
+  // text is -1).
   virtual void encode(std::string_view text,
                       std::size_t origin,
                       std::vector<TokenId>& tokens) const = 0;

@@ -168,6 +168,8 @@ class ByteLM:
         ----------
         prompt
             Ordinary text or bytes; the spelling of a special token in it is ordinary text too.
+            Where the tokenizer normalizes texts (NFC), the state's `prefix` is the normalized
+            prompt; bytes pushed later are taken as they are.
         bos
             The token before the text instead of `start_token`; None for none.
 
@@ -184,7 +186,7 @@ class ByteLM:
         )
         stream = _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens))
         state = ByteLMState(self, stream, start_token)
-        stream.push(as_bytes(prompt, name="prompt"))
+        stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
         return state
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:

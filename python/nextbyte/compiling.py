@@ -41,6 +41,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.merges,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     if model.ranks is not None:
@@ -49,6 +50,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             model.ranks,
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")

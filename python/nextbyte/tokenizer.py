@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from nextbyte.compiling import compile_tokenizer
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
+from nextbyte.formats.description import BytePairs
 from nextbyte.formats.gguf import load_gguf
+from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
@@ -62,6 +65,10 @@ class Tokenizer:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
         self._compiled = compile_tokenizer(description)
+        words = sorted((description.token_bytes[i] for i in description.added_tokens), key=len)
+        self._added = (
+            re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
+        )
 
     @classmethod
     def from_file(
@@ -212,7 +219,33 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(as_bytes(text, name="text"))
+        return self._compiled.encode(self.normalize(text))
+
+    def normalize(self, text: str | bytes) -> bytes:
+        r"""Return what the tokenizer makes tokens of: the text in its normal form.
+
+        The law of a byte model is that of normalized texts; `ByteLM.start` normalizes a prompt. A
+        character that is cut off at the end is left as it is.
+
+        Raises
+        ------
+        InvalidInputError
+            Invalid UTF-8, or a lone surrogate, with its position.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").normalize("e\u0301")  # has no normal form
+        b'e\xcc\x81'
+        """
+        data = as_bytes(text, name="text")
+        model = self._description.model
+        if not isinstance(model, BytePairs) or model.normal_form == "none":
+            return data
+        # Added tokens are read out first; what is between them is normalized by itself.
+        parts = self._added.split(data) if self._added else [data]
+        parts[::2] = [normalized_bytes(part, model.normal_form) for part in parts[::2]]
+        return b"".join(parts)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one token; b"" for a special token."""

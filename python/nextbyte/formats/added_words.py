@@ -36,7 +36,7 @@ class AddedWords:
 
 
 def read_added_words(
-    added: JsonField, vocabulary: Mapping[str, int], *, ignore: bool
+    added: JsonField, vocabulary: Mapping[str, int], *, ignore: bool, normalizes: bool
 ) -> AddedWords:
     """Sort the added tokens of a file.
 
@@ -49,6 +49,8 @@ def read_added_words(
     ignore
         Count those that are not special among those that stand for no text: their spelling is then
         ordinary text.
+    normalizes
+        The file has a normalizer that changes texts.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def read_added_words(
             raise _refused(token, content, "is also the model's token for other bytes")
         found.words[content] = index
         if token["normalized"].flag(default=True):
+            if normalizes:
+                raise _refused(token, content, "is looked for in normalized text")
             second_pass.append((content, token))
         else:
             first_pass.append(content)

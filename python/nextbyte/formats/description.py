@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from nextbyte.formats.normal_form import NormalForm
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -23,12 +26,15 @@ class BytePairs:
         tiktoken's form: the priority of each token's bytes (`NO_RANK`: takes no part), or None.
     whole_pieces
         A whole piece that is in the vocabulary becomes that token, merges or not.
+    normal_form
+        What texts are normalized to before all else.
     """
 
     stages: list[str]
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
     whole_pieces: bool = False
+    normal_form: NormalForm = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

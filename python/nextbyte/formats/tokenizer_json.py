@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nextbyte.formats.json_fields import JsonField
+    from nextbyte.formats.normal_form import NormalForm
 
 
 def describe_tokenizer_json(
@@ -42,10 +43,15 @@ def describe_tokenizer_json(
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
     model = document["model"]
     _require_plain_bpe(model)
-    _require_no_normalizer(document["normalizer"])
+    normal_form = _normal_form(document["normalizer"])
     stages = _stages(document["pre_tokenizer"])
     vocabulary: dict[str, int] = model["vocab"].object()
-    added = read_added_words(document["added_tokens"], vocabulary, ignore=ignore_added_words)
+    added = read_added_words(
+        document["added_tokens"],
+        vocabulary,
+        ignore=ignore_added_words,
+        normalizes=normal_form != "none",
+    )
     token_bytes = arrange(
         _ordinary_tokens(vocabulary, added), added.special, source=document.source
     )
@@ -56,6 +62,7 @@ def describe_tokenizer_json(
             stages=stages,
             merges=read_merges(model["merges"], vocabulary, token_bytes),
             whole_pieces=model["ignore_merges"].flag(default=False),
+            normal_form=normal_form,
         ),
         special_tokens=added.special,
         added_tokens=list(added.words.values()),
@@ -75,20 +82,21 @@ def _require_plain_bpe(model: JsonField) -> None:
             raise _unsupported(model, f"has {option}={model[option].value!r}")
 
 
-def _require_no_normalizer(normalizer: JsonField) -> None:
-    if normalizer.value is None:
-        return
-    kind = normalizer["type"].text()
-    if kind != "Sequence":
-        raise _unsupported(
-            normalizer, f"(normalizer {kind!r}) changes the text before it is tokenized"
-        )
-    for part in normalizer["normalizers"].items():
-        _require_no_normalizer(part)
+def _normal_form(normalizer: JsonField) -> NormalForm:
+    steps = _flatten(normalizer, "normalizers")
+    if not steps:
+        return "none"
+    kind = steps[0]["type"].text()
+    if len(steps) == 1 and kind in ("NFC", "NFKC"):
+        return "nfc" if kind == "NFC" else "nfkc"
+    other = next((step for step in steps if step["type"].text() not in ("NFC", "NFKC")), steps[-1])
+    raise _unsupported(
+        other, f"(normalizer {other['type'].value!r}) changes the text before it is tokenized"
+    )
 
 
 def _stages(pre_tokenizer: JsonField) -> list[str]:
-    steps = _flatten(pre_tokenizer)
+    steps = _flatten(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1]["type"].text() != "ByteLevel":
         raise _unsupported(
             pre_tokenizer, "does not end in ByteLevel, and only byte-level BPE is supported"
@@ -111,13 +119,13 @@ def _stages(pre_tokenizer: JsonField) -> list[str]:
     return stages
 
 
-def _flatten(pre_tokenizer: JsonField) -> list[JsonField]:
-    if pre_tokenizer.value is None:
+def _flatten(field: JsonField, parts: str) -> list[JsonField]:
+    """Return the steps of a normalizer or pre-tokenizer, those of a `Sequence` in order."""
+    if field.value is None:
         return []
-    if pre_tokenizer["type"].text() == "Sequence":
-        parts = pre_tokenizer["pretokenizers"].items()
-        return [step for part in parts for step in _flatten(part)]
-    return [pre_tokenizer]
+    if field["type"].text() == "Sequence":
+        return [step for part in field[parts].items() for step in _flatten(part, parts)]
+    return [field]
 
 
 def _split_pattern(step: JsonField) -> str:
@@ -132,17 +140,26 @@ def _split_pattern(step: JsonField) -> str:
     return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", pattern["String"].text())
 
 
+_REGEX_PARTS = re.compile(
+    r"(?P<atom>\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\[\]\\])*\])|(?P<operator>.)", flags=re.DOTALL
+)
+
+
 def _checked_regex(field: JsonField) -> str:
-    """Refuse what the engine behind these files (Oniguruma) reads unlike the compiled patterns."""
+    """Say what the engine behind these files (Oniguruma) reads in the terms of the compiled class.
+
+    There `$` is the end of a line, and `{m,n}+` repeats a repetition.
+    """
     regex = field.text()
-    # Without escapes, properties and character classes, what is left are the operators.
-    bare = re.sub(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]", "_", regex, flags=re.DOTALL)
-    for construct, meaning in (("$", "the end of a line"), ("}+", "a repeated group")):
-        if construct in bare:
-            raise _unsupported(
-                field, f"{regex!r} has {construct!r}, which its engine reads as {meaning}"
-            )
-    return regex
+    parts = list(_REGEX_PARTS.finditer(regex))
+    bare = "".join(part["operator"] or "_" for part in parts)
+    if "}+" in bare:
+        raise _unsupported(
+            field, f"{regex!r} has '}}+', which its engine reads as a repeated group"
+        )
+    if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
+        raise _unsupported(field, f"{regex!r} has '$' and nested classes")
+    return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)
 
 
 def _ordinary_tokens(vocabulary: dict[str, int], added: AddedWords) -> Iterator[tuple[bytes, int]]:
