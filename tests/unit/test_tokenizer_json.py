@@ -7,7 +7,6 @@ import json
 import re
 
 import pytest
-import tokenizers
 
 from nextbyte import Tokenizer
 from nextbyte.errors import NextByteError, UnsupportedTokenizerError
