@@ -20,8 +20,7 @@ from nextbyte.formats.sentencepiece_model import (
     parse_sentencepiece_model,
     read_sentencepiece_model,
 )
-
-from .sentencepiece_files import (
+from unit.sentencepiece_files import (
     BPE,
     UNKNOWN,
     byte_pieces,
