@@ -182,6 +182,13 @@ ContextState AddedTokensFamily::initial() const {
   return context;
 }
 
+ContextState AddedTokensFamily::segment_start() const {
+  ContextState context = inner_->segment_start();
+  context.literal = ByteTrie::kRoot;
+  context.extension = kNonePending;
+  return context;
+}
+
 std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending(Node literal) const {
   return pending_.get(literal, [&] { return spellings_.pending(literal, table()); });
 }
@@ -198,7 +205,7 @@ std::shared_ptr<const AllowedTokens> AddedTokensFamily::allowed(const ContextSta
 
 ContextState AddedTokensFamily::advance(const ContextState& context, Rank rank) const {
   if (is_added_.test(rank)) {
-    ContextState next = initial();
+    ContextState next = segment_start();
     const auto index = std::lower_bound(added_.begin(), added_.end(), rank) - added_.begin();
     next.extension = added_extensions_[static_cast<std::size_t>(index)];
     return next;

@@ -53,6 +53,7 @@ class AddedTokensFamily final : public TokenizerFamily {
 
   const TokenTable& table() const noexcept override { return inner_->table(); }
   ContextState initial() const override;
+  ContextState segment_start() const override;
   std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const override;
   ContextState advance(const ContextState& context, Rank rank) const override;
   bool may_end(const ContextState& context) const override;

@@ -53,8 +53,11 @@ class TokenizerFamily {
 
   // Only the tokens that occur in some text's encoding have a rank; no two have the same bytes.
   virtual const TokenTable& table() const noexcept = 0;
-  // The empty sequence.
+  // The empty sequence, from where a text begins.
   virtual ContextState initial() const = 0;
+  // Where a segment begins that is not the text's first, behind a token that was read out of text.
+  // Differs from initial() only where a text has something in front that a segment has not.
+  virtual ContextState segment_start() const { return initial(); }
   virtual std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const = 0;
   // The state after `rank`, which must be allowed in `context`.
   virtual ContextState advance(const ContextState& context, Rank rank) const = 0;
@@ -79,6 +82,8 @@ class TokenizerFamily {
                       std::size_t origin,
                       std::vector<TokenId>& tokens) const = 0;
 
+  // Are sequences only allowed once the tokenizer itself has confirmed them (WitnessFamily)?
+  virtual bool is_witnessed() const noexcept { return false; }
   // What splits the text before the tokens are made; nullptr if nothing does.
   virtual const Pretokenizer* pretokenizer() const noexcept { return nullptr; }
   // The merges behind the tokens; nullptr if there are none.

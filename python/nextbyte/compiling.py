@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, LongestMatch, Unigram
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -28,6 +28,8 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
                 return _byte_pairs(description, model)
             case Unigram() as model:
                 return _unigram(description, model)
+            case CharacterPairs() as model:
+                return _character_pairs(description, model)
             case LongestMatch():
                 return _core.compile_longest_match(
                     description.token_bytes, added=description.added_tokens
@@ -37,6 +39,8 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
+    if model.unknown:
+        raise UnsupportedTokenizerError(model.unknown)
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,
@@ -74,6 +78,37 @@ def _unigram(description: TokenizerDescription, model: Unigram) -> _core.Compile
         lead=model.has_lead,
         added=description.added_tokens,
     )
+
+
+def _character_pairs(
+    description: TokenizerDescription, model: CharacterPairs
+) -> _core.CompiledTokenizer:
+    if model.merges is not None:
+        compiled = _core.compile_character_pair_merges(
+            description.token_bytes,
+            model.merges,
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    elif model.ranks is not None:
+        compiled = _core.compile_character_pair_ranks(
+            description.token_bytes,
+            model.ranks,
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    else:
+        raise TokenizerFormatError("neither merges nor ranks")
+    for token in model.whole_pieces:
+        if not compiled.is_reachable(token):
+            data = description.token_bytes[token]
+            raise UnsupportedTokenizerError(
+                f"token {token} ({data!r:.80}) is the encoding of its own bytes although no merges "
+                "produce it (ignore_merges); not supported yet with byte fallback"
+            )
+    return compiled
 
 
 def check_compiled(

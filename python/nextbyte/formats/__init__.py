@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.rwkv import is_rwkv, load_rwkv
-from nextbyte.formats.sentencepiece_model import (
-    ModelType,
-    looks_like_sentencepiece,
-    read_sentencepiece_model,
-)
+from nextbyte.formats.sentencepiece import load_sentencepiece
+from nextbyte.formats.sentencepiece_model import looks_like_sentencepiece
 from nextbyte.formats.tekken import describe_tekken, is_tekken
 from nextbyte.formats.tokenizer_json import describe_tokenizer_json
-from nextbyte.formats.unigram import describe_unigram
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +18,12 @@ if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
 
 
-def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
+def load_any(
+    path: Path, *, ignore_added_words: bool = False, validate: bool = False
+) -> TokenizerDescription:
     """Read a file that says itself what it is.
 
-    `.gguf`, RWKV's vocabulary text, SentencePiece's `.model`, `tekken.json`, `tokenizer.json`.
+    `.gguf`, SentencePiece's `.model`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
 
     Raises
     ------
@@ -35,32 +32,18 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
     """
     if path.suffix.lower() == ".gguf":
         return load_gguf(path, ignore_added_words=ignore_added_words)
+    if looks_like_sentencepiece(_head(path)):
+        return load_sentencepiece(path, ignore_added_words=ignore_added_words)
     if is_rwkv(path):
         return load_rwkv(path)
-    if looks_like_sentencepiece(_head(path)):
-        return load_sentencepiece(path)
     document = JsonField.read(path)
     # The content decides; the name only says what a file that is neither was meant to be.
     has_model = isinstance(document.value, dict) and "model" in document.value
     if is_tekken(document) or (path.name.startswith("tekken") and not has_model):
         return describe_tekken(document)
-    return describe_tokenizer_json(document, ignore_added_words=ignore_added_words)
-
-
-def load_sentencepiece(path: Path) -> TokenizerDescription:
-    """Read SentencePiece's `.model`.
-
-    Raises
-    ------
-    TokenizerFormatError, UnsupportedTokenizerError
-        As the parser, and as the describer of the model's type.
-    """
-    model = read_sentencepiece_model(path)
-    if model.model_type != ModelType.UNIGRAM:
-        raise UnsupportedTokenizerError(
-            f"{path}: the model is of type {model.model_type.name}; not supported yet"
-        )
-    return describe_unigram(model)
+    return describe_tokenizer_json(
+        document, ignore_added_words=ignore_added_words, validate=validate
+    )
 
 
 def _head(path: Path) -> bytes:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
 
+VALIDATE_HINT = (
+    "validate=True makes a tokenizer whose covers its own library confirms one by one (slow, and "
+    "not known to be complete)"
+)
+"""What a message of refusal says where that is a way out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BytePairs:
@@ -29,6 +35,9 @@ class BytePairs:
         A whole piece that is in the vocabulary becomes that token, merges or not.
     normal_form
         What texts are normalized to before all else.
+    unknown
+        What of the pre-tokenizer has no place in `stages`, in words: such a tokenizer is not
+        compiled. Empty if there is nothing.
     """
 
     family: ClassVar[str] = "byte-level BPE"
@@ -38,6 +47,42 @@ class BytePairs:
     ranks: list[int] | None = None
     whole_pieces: bool = False
     normal_form: NormalForm = "none"
+    unknown: str = ""
+
+    @property
+    def loses_text(self) -> bool:
+        """Whether texts that are not canonically equivalent are brought to the same form."""
+        return self.normal_form == "nfkc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterPairs:
+    """BPE over characters, with byte tokens for characters without a token (SentencePiece).
+
+    Parameters
+    ----------
+    merges
+        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+    ranks
+        The priority of each token's bytes, whichever two tokens it is made of; equal ones go from
+        left to right. `NO_RANK`: takes no part, as special, byte and added tokens. Or None.
+    byte_tokens
+        Ids of the tokens that stand for one byte each.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    whole_pieces
+        Ids of the tokens that stand for their bytes whatever merges say. Refused unless merges say
+        the same.
+    """
+
+    family: ClassVar[str] = "BPE over characters"
+    loses_text: ClassVar[bool] = False
+
+    merges: list[tuple[int, int, int]] | None = None
+    ranks: list[int] | None = None
+    byte_tokens: list[int] = field(default_factory=list)
+    has_lead: bool = False
+    whole_pieces: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +125,12 @@ class Unigram:
     @property
     def normal_form(self) -> str:
         """What a text is brought to before it is tokenized; "none" if it stays as it is."""
-        return self.normalizer.name if self.normalizer.changes_text else "none"
+        return self.normalizer.name if self.loses_text else "none"
+
+    @property
+    def loses_text(self) -> bool:
+        """Whether texts that differ are brought to the same form."""
+        return self.normalizer.changes_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +138,10 @@ class LongestMatch:
     """Greedy: at each position the longest token that fits."""
 
     family: ClassVar[str] = "longest match"
+    loses_text: ClassVar[bool] = False
 
 
-Model: TypeAlias = BytePairs | LongestMatch | Unigram
+Model: TypeAlias = BytePairs | CharacterPairs | LongestMatch | Unigram
 """What makes tokens of a segment of text."""
 
 
