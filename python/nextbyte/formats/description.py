@@ -125,7 +125,12 @@ class Unigram:
     @property
     def normal_form(self) -> str:
         """What a text is brought to before it is tokenized; "none" if it stays as it is."""
-        return self.normalizer.name if self.normalizer.changes_text else "none"
+        return self.normalizer.name if self.loses_text else "none"
+
+    @property
+    def loses_text(self) -> bool:
+        """Whether texts that differ are brought to the same form."""
+        return self.normalizer.changes_text
 
     @property
     def loses_text(self) -> bool:

@@ -58,7 +58,7 @@ def describe_unigram_gguf(
     if not normal:
         raise metadata["token_type"].error("has no normal token")
     token_bytes = [b""] * len(tokens)
-    pieces, rivals, protected, special_tokens = [], [], [], {}
+    pieces, rivals, special_tokens = [], [], {}
     seen: dict[str, int] = {}
     for index, (text, score, kind) in enumerate(zip(tokens, scores, kinds, strict=True)):
         if seen.setdefault(text, index) != index:
@@ -91,7 +91,7 @@ def describe_unigram_gguf(
                     precompiled_charsmap=_charsmap(metadata["precompiled_charsmap"]),
                     remove_extra_whitespaces=removes,
                 ),
-                protected,
+                (),
                 source=metadata.source,
             ),
         ),
