@@ -45,8 +45,7 @@ class RealTokenizer:
     """One tokenizer: ours, and the engine whose answers define it.
 
     `encode` is the reference; `token_bytes` are the reference's too, by id, without special tokens.
-    `lacks` are the bytes without a token. `swallowed` are spellings that the reference cuts out
-    of text as added tokens (they cannot be switched off), so texts must not have them.
+    `lacks` are the bytes without a token.
     """
 
     name: str
@@ -55,7 +54,6 @@ class RealTokenizer:
     token_bytes: dict[int, bytes]
     end_token: int
     lacks: frozenset[int]
-    swallowed: tuple[str, ...]
 
     def decode(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of ordinary tokens, by the reference's vocabulary."""
@@ -63,8 +61,6 @@ class RealTokenizer:
 
     def speaks(self, text: str) -> bool:
         """Whether `text` is ordinary text for which there is a token for each byte."""
-        if any(spelling in text for spelling in self.swallowed):
-            return False
         return not self.lacks or self.lacks.isdisjoint(text.encode())
 
     def beginning(self, text: str, length: int) -> tuple[int, ...]:
@@ -142,21 +138,23 @@ def _from_json(name: str, file: Path, end: str) -> RealTokenizer:
     engine = tokenizers.Tokenizer.from_file(str(file))
     engine.encode_special_tokens = True  # special spellings stay ordinary text
     added = engine.get_added_tokens_decoder()
-    swallowed = tuple(token.content for token in added.values() if not token.special)
     byte_of = _byte_of_character()
     token_bytes = {
         token: bytes([byte_of[character] for character in spelling])
         for spelling, token in engine.get_vocab(with_added_tokens=True).items()
         if token not in added
     }
+    # Added tokens that are not special are read out of text by both.
+    token_bytes |= {
+        token: entry.content.encode() for token, entry in added.items() if not entry.special
+    }
     return RealTokenizer(
         name=name,
-        ours=nb.Tokenizer.from_file(file, ignore_added_words=bool(swallowed)),
+        ours=nb.Tokenizer.from_file(file),
         encode=lambda text: engine.encode(text, add_special_tokens=False).ids,
         token_bytes=token_bytes,
         end_token=engine.token_to_id(end),
         lacks=_lacking(token_bytes),
-        swallowed=swallowed,
     )
 
 
@@ -175,7 +173,6 @@ def _from_ranks(name: str, file: Path, pattern: str, regex: str) -> RealTokenize
         token_bytes=token_bytes,
         end_token=special[END_OF_TEXT],
         lacks=_lacking(token_bytes),
-        swallowed=(),
     )
 
 
@@ -194,7 +191,6 @@ def _from_tekken(name: str, file: Path) -> RealTokenizer:
         token_bytes=token_bytes,
         end_token=2,
         lacks=_lacking(token_bytes),
-        swallowed=(),
     )
 
 
@@ -239,6 +235,9 @@ FRAGMENTS = [
     *_words("1 12 123 1234567 3.14 0x1F ٣٤٥ १२ ² ½ Ⅷ １２３ 10e-9 𝟘𝟙"),
     *_words('! !!! ... // */ (); <| |> --> === $ _ __ @ # && " `` \\n :// /\n //\n// !\n\n .\r\n'),
     *_words("— 。 ， 「 ¿ § < > → ∑ € № ☃ #include\r\n 0;\n\n\n f(x):\n\treturn <br/>"),
+    *_words(
+        "<think> </think> <think <dsml: </dsml: ｜DSML｜ <｜tr｜> <｜/table>｜ <｜tr <<think>> ｜>"
+    ),
     *_words("中文 日本語のテキスト ひらがな カタカナー 한국어 你好，世界 龥 〇 豈 𠀋 ｱ"),
     *_words("العربية مَرْحَبًا عِلم שָׁלוֹם हिन्दी नमस्ते क्ष ไทย ภาษา தமிழ் ខ្មែរ"),
     *_words("Привет ЁЖ Ελληνικά ΣΊΣΥΦΟΣ İstanbul straße ẞ ǅ ǆ ʰ ª ﬁ K"),
@@ -274,6 +273,7 @@ TAILS = [
     ),
     *_words('. .. ! , / // /\n /a \n/ _ - ( ) " * .\n .\n\n !a !A .a $ < = + \u2028x \x85 \v'),
     *_words("\u0301 \u0301a \u0308\u0301 \u200d \ufe0f \u20e3 क ् ि ِ"),
+    *_words("> nk> :> ink>a think>｜D ｜tr｜> ｜/td｜>< SML｜ / dsml: tr｜>"),
     *_words("中 文 龥 〇 豈 𠀋 の ー ア 한 ب א я Я ω ไ ǅ ʰ ª é É"),
     *_words("😀 👍 🏽 € → — 。 ， \x00 \x7f \u200b \ufeff \ue000"),
 ]

@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+import tokenizers
 
 from nextbyte import Tokenizer
 from nextbyte.errors import NextByteError, UnsupportedTokenizerError
