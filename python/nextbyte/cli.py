@@ -143,7 +143,7 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-added-words",
         action="store_true",
-        help="accept added tokens that are not special, and never read them out of text",
+        help="treat the spelling of added tokens that are not special as text",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
