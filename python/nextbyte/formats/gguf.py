@@ -117,6 +117,12 @@ def _read_metadata(path: Path) -> JsonField:
 
 def _require_byte_level_bpe(metadata: JsonField) -> None:
     model = metadata["model"]
+    if model.text() == "bert":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is 'bert', WordPiece, which loses text: blanks, capital "
+            "letters, words that it cannot spell; so its tokens do not say what the bytes were, as "
+            "those of byte-level BPE do"
+        )
     if model.text() != "gpt2":
         raise UnsupportedTokenizerError(
             f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2' (byte-level BPE), "

@@ -87,6 +87,12 @@ def _unsupported(field: JsonField, problem: str) -> UnsupportedTokenizerError:
 
 def _require_plain_bpe(model: JsonField) -> None:
     kind = model.value.get("type", "BPE" if "merges" in model.value else None)
+    if kind == "WordPiece":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is of type 'WordPiece', which loses text: blanks, and "
+            "words that it cannot spell; so its tokens do not say what the bytes were, as those of "
+            "byte-level BPE do"
+        )
     if kind != "BPE":
         raise _unsupported(model, f"is of type {kind!r}, and only byte-level BPE is supported")
     for option in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
