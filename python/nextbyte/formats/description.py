@@ -132,11 +132,6 @@ class Unigram:
         """Whether texts that differ are brought to the same form."""
         return self.normalizer.changes_text
 
-    @property
-    def loses_text(self) -> bool:
-        """Whether texts that are not canonically equivalent are brought to the same form."""
-        return self.normalizer.changes_text
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongestMatch:
