@@ -28,10 +28,13 @@ std::vector<std::string> spellings_of(const Vocabulary& vocabulary) {
 // spelling or lead nowhere, and the added ones where the segment may end.
 class AddedTokensSuccessors final : public AllowedTokens {
  public:
-  AddedTokensSuccessors(const AddedTokensFamily& family, const ContextState& context)
+  // `inner` may be missing where only test_added() and kills() are asked.
+  AddedTokensSuccessors(const AddedTokensFamily& family,
+                        const ContextState& context,
+                        std::shared_ptr<const AllowedTokens> inner)
       : family_(&family),
         context_(context),
-        inner_(family.inner_->allowed(context)),
+        inner_(std::move(inner)),
         segment_may_end_(family.inner_->segment_may_end(context)) {
     if (context.literal != ByteTrie::kRoot) pending_ = family.pending(context.literal);
     if (context.extension >= AddedTokensFamily::kFirstSet) {
@@ -89,18 +92,21 @@ class AddedTokensSuccessors final : public AllowedTokens {
     }
   }
 
- private:
-  using Pending = SpellingAutomaton::Pending;
-
-  static std::uint64_t bit(Rank rank) noexcept { return std::uint64_t{1} << (rank % kWordBits); }
+  // May this added token follow?
   bool test_added(Rank rank) const {
     return segment_may_end_ && !(pending_ && pending_->completing_added.contains(rank)) &&
            !(longer_ && longer_->completing_added.contains(rank));
   }
+  // Does this other token complete a spelling that must not be completed?
   bool kills(Rank rank) const {
     return family_->is_forbidden_.test(rank) || (pending_ && pending_->completing.contains(rank)) ||
            (longer_ && longer_->completing_added.contains(rank));
   }
+
+ private:
+  using Pending = SpellingAutomaton::Pending;
+
+  static std::uint64_t bit(Rank rank) noexcept { return std::uint64_t{1} << (rank % kWordBits); }
   bool is_doubtful(Rank rank) const {
     const auto has = [&](const std::shared_ptr<const Pending>& pending) {
       return pending && std::binary_search(pending->inside.begin(), pending->inside.end(), rank);
@@ -182,6 +188,13 @@ ContextState AddedTokensFamily::initial() const {
   return context;
 }
 
+ContextState AddedTokensFamily::segment_start() const {
+  ContextState context = inner_->segment_start();
+  context.literal = ByteTrie::kRoot;
+  context.extension = kNonePending;
+  return context;
+}
+
 std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending(Node literal) const {
   return pending_.get(literal, [&] { return spellings_.pending(literal, table()); });
 }
@@ -211,13 +224,25 @@ void AddedTokensFamily::follow(Node node, std::string_view bytes, Nodes& nodes) 
 }
 
 std::shared_ptr<const AllowedTokens> AddedTokensFamily::allowed(const ContextState& context) const {
-  return std::make_shared<const AddedTokensSuccessors>(*this, context);
+  return std::make_shared<const AddedTokensSuccessors>(*this, context, inner_->allowed(context));
+}
+
+bool AddedTokensFamily::try_advance(const ContextState& context,
+                                    Rank rank,
+                                    ContextState& next) const {
+  const AddedTokensSuccessors rule(*this, context, nullptr);
+  if (is_added_.test(rank) ? !rule.test_added(rank)
+                           : rule.kills(rank) || !inner_->try_advance(context, rank, next)) {
+    return false;
+  }
+  next = advance(context, rank);
+  return true;
 }
 
 ContextState AddedTokensFamily::advance(const ContextState& context, Rank rank) const {
   const std::string_view bytes = table().bytes(rank);
   const bool is_added = is_added_.test(rank);
-  ContextState next = is_added ? inner_->initial() : inner_->advance(context, rank);
+  ContextState next = is_added ? segment_start() : inner_->advance(context, rank);
   next.extension = context.extension;
   if (is_added || context.extension >= kFirstSet) {
     Nodes nodes;
@@ -273,7 +298,8 @@ bool AddedTokensFamily::search(const ContextState& start) const {
   while (!queue.empty()) {
     const ContextState context = queue.front();
     queue.pop_front();
-    AddedTokensSuccessors(*this, context).copy_unsearched(table().size(), words);
+    AddedTokensSuccessors(*this, context, inner_->allowed(context))
+        .copy_unsearched(table().size(), words);
     for (std::size_t index = 0; index < words.size(); ++index) {
       for (std::uint64_t bits = words[index]; bits != 0; bits &= bits - 1) {
         const auto rank =

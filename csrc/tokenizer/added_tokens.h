@@ -55,8 +55,10 @@ class AddedTokensFamily final : public TokenizerFamily {
 
   const TokenTable& table() const noexcept override { return inner_->table(); }
   ContextState initial() const override;
+  ContextState segment_start() const override;
   std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const override;
   ContextState advance(const ContextState& context, Rank rank) const override;
+  bool try_advance(const ContextState& context, Rank rank, ContextState& next) const override;
   bool may_end(const ContextState& context) const override;
   bool segment_may_end(const ContextState& context) const override {
     return inner_->segment_may_end(context);
@@ -65,6 +67,7 @@ class AddedTokensFamily final : public TokenizerFamily {
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
   const Pretokenizer* pretokenizer() const noexcept override { return inner_->pretokenizer(); }
+  const BpeMerges* merges() const noexcept override { return inner_->merges(); }
 
  private:
   friend class AddedTokensSuccessors;
