@@ -59,7 +59,7 @@ ALLOWED_SIBLINGS = {
 }
 # Who may import what beside the standard library and numpy, and only inside functions.
 FRAMEWORK_HOMES = {
-    "gguf": {"formats", "models"},
+    "gguf": {"models"},
     "huggingface_hub": {"models"},
     "llama_cpp": {"backends"},
     "rich": {"cli", "display", "progress"},

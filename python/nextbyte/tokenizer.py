@@ -152,8 +152,6 @@ class Tokenizer:
             The file is missing, is no GGUF file, is damaged, or contradicts itself.
         UnsupportedTokenizerError
             Another model than "gpt2" (byte-level BPE), or an unknown pre-tokenizer.
-        MissingDependencyError
-            The package `gguf` is not installed.
         """
         path = Path(path)
         _require_file(path, "GGUF file")

@@ -20,7 +20,7 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
 
     Raises
     ------
-    TokenizerFormatError, UnsupportedTokenizerError, MissingDependencyError
+    TokenizerFormatError, UnsupportedTokenizerError
         As the loader of the format.
     """
     if path.suffix.lower() == ".gguf":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from nextbyte.errors import (
-    MissingDependencyError,
-    TokenizerFormatError,
-    UnsupportedTokenizerError,
-)
+from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
+from nextbyte.formats.gguf_metadata import read_gguf_metadata
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
@@ -23,12 +20,6 @@ _PREFIX: Final = "tokenizer.ggml."
 # The values of tokenizer.ggml.token_type.
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _NUM_TYPES: Final = 7
-_KEYS: Final = (
-    *("model", "pre", "tokens", "token_type", "merges"),
-    *("add_space_prefix", "normalizer.lowercase"),
-)
-# What the reader, which trusts the file, may raise where the file is damaged.
-_DAMAGE: Final = (LookupError, MemoryError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
@@ -48,8 +39,6 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
     UnsupportedTokenizerError
         Another kind of tokenizer than byte-level BPE, a pre-tokenizer whose stages are not known,
         or user-defined tokens.
-    MissingDependencyError
-        The package `gguf` is not installed.
     """
     metadata = _read_metadata(path)
     _require_byte_level_bpe(metadata)
@@ -74,32 +63,11 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
 
 def _read_metadata(path: Path) -> JsonField:
     """Return what the file says under `tokenizer.ggml.`, as one object."""
-    try:
-        from gguf import GGUFReader  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        raise MissingDependencyError(
-            "reading GGUF files needs the package gguf: pip install 'nextbyte[fetch]'"
-        ) from None
-
-    class CheckedReader(GGUFReader):  # type: ignore[misc] # the package's types are not read
-        """The reader, which takes less where a file ends too early, but complaining instead."""
-
-        def _get(self, offset: int, dtype: Any, count: Any = 1, *options: Any, **more: Any) -> Any:  # noqa: ANN401
-            part = super()._get(offset, dtype, count, *options, **more)
-            if len(part) != count:
-                raise ValueError("it ends too early")
-            return part
-
-    try:
-        fields: dict[str, Any] = dict(CheckedReader(path).fields)
-        found = {
-            name: fields[_PREFIX + name].contents() for name in _KEYS if _PREFIX + name in fields
-        }
-    except OSError as error:
-        raise TokenizerFormatError(f"{path}: cannot be read: {error.strerror}") from None
-    except _DAMAGE as error:
-        message = f"{path}: not a GGUF file, or damaged: {error!s:.200}"
-        raise TokenizerFormatError(message) from None
+    found = {
+        key.removeprefix(_PREFIX): value
+        for key, value in read_gguf_metadata(path).items()
+        if key.startswith(_PREFIX)
+    }
     return JsonField(found, source=str(path), path=_PREFIX.rstrip("."))
 
 
