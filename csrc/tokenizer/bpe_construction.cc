@@ -4,7 +4,6 @@
 // alone and no shorter merge crosses their cut before both are complete (the pair test minus its
 // first look-up, over the last steps found so far). At most one merge per byte string passes.
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <string>
 #include <string_view>
@@ -12,19 +11,21 @@
 
 #include "support/error.h"
 #include "tokenizer/bpe_merges.h"
+#include "tokenizer/byte_string_order.h"
+#include "tokenizer/token_splits.h"
 
 namespace nextbyte {
 namespace {
 
-// Indices of `lengths`, stably sorted by length (counting sort).
-std::vector<std::uint32_t> by_length(const std::vector<std::uint32_t>& lengths) {
-  std::uint32_t longest = 0;
-  for (const std::uint32_t length : lengths) longest = std::max(longest, length);
-  std::vector<std::uint32_t> start(std::size_t{longest} + 2, 0);
-  for (const std::uint32_t length : lengths) ++start[length + 1];
+// Indices of `values`, stably sorted by value.
+std::vector<std::uint32_t> counting_sort(const std::vector<std::uint32_t>& values) {
+  std::uint32_t greatest = 0;
+  for (const std::uint32_t value : values) greatest = std::max(greatest, value);
+  std::vector<std::uint32_t> start(std::size_t{greatest} + 2, 0);
+  for (const std::uint32_t value : values) ++start[value + 1];
   std::partial_sum(start.begin(), start.end(), start.begin());
-  std::vector<std::uint32_t> order(lengths.size());
-  for (std::uint32_t i = 0; i < lengths.size(); ++i) order[start[lengths[i]]++] = i;
+  std::vector<std::uint32_t> order(values.size());
+  for (std::uint32_t i = 0; i < values.size(); ++i) order[start[values[i]]++] = i;
   return order;
 }
 
@@ -63,54 +64,42 @@ void check_merge(const std::vector<std::string>& tokens, const Merge& merge, std
   }
 }
 
-// Finds tokens by their bytes. Hashes are polynomial, so that all prefixes and suffixes of a token
-// are hashed in time linear in its length; a hit is always confirmed on the bytes.
-class ByteStringIndex {
- public:
-  static constexpr std::uint64_t kBase = 0x9E3779B97F4A7C15u;
-  static std::uint64_t append(std::uint64_t hash, char byte) noexcept {
-    return hash * kBase + static_cast<std::uint8_t>(byte) + 1;
+// Which merges a later one of the same (left, right) replaces.
+std::vector<bool> replaced_merges(const std::vector<Merge>& merges, std::size_t num_tokens) {
+  // Grouped by left token, from the back, so that the last merge of a pair is the one that stays.
+  std::vector<std::uint32_t> lefts(merges.size());
+  for (std::size_t k = 0; k < merges.size(); ++k) lefts[k] = merges[k].left;
+  const std::vector<std::uint32_t> grouped = counting_sort(lefts);
+  std::vector<TokenId> seen_with(num_tokens, kNoToken);  // by right token: the left one
+  std::vector<bool> replaced(merges.size(), false);
+  for (auto k = grouped.rbegin(); k != grouped.rend(); ++k) {
+    TokenId& seen = seen_with[merges[*k].right];
+    replaced[*k] = seen == merges[*k].left;
+    seen = merges[*k].left;
   }
+  return replaced;
+}
 
-  ByteStringIndex(const std::vector<std::string>& tokens, std::size_t capacity)
-      : tokens_(tokens),
-        slots_(std::bit_ceil(2 * capacity + 2)),
-        shift_(64 - std::countr_zero(slots_.size())) {}
+std::vector<std::string_view> views_of(const std::vector<std::string>& tokens) {
+  return {tokens.begin(), tokens.end()};
+}
 
-  // The token with these bytes (whose hash is given), or kNoToken.
-  TokenId find(std::uint64_t hash, std::string_view bytes) const noexcept {
-    return slots_[locate(mixed(hash), bytes)].id;
-  }
-  // Makes t the token of its bytes, unless one of lower or equal rank has them already.
-  void claim(std::uint64_t hash, TokenId t, const std::vector<std::uint32_t>& ranks) noexcept {
-    Slot& slot = slots_[locate(mixed(hash), tokens_[t])];
-    if (slot.id == kNoToken || ranks[t] < ranks[slot.id]) {
-      slot = {static_cast<std::uint32_t>(mixed(hash)), t};
+// The tokens that take part, sorted by bytes; of equal ones the one of lowest rank, then lowest id.
+std::vector<TokenId> owners_of_bytes(const std::vector<std::string_view>& tokens,
+                                     std::vector<TokenId> taking_part,
+                                     const std::vector<std::uint32_t>& ranks) {
+  sort_by_bytes(tokens, taking_part);
+  std::size_t count = 0;
+  for (const TokenId t : taking_part) {
+    if (count == 0 || tokens[taking_part[count - 1]] != tokens[t]) {
+      taking_part[count++] = t;
+    } else if (ranks[t] < ranks[taking_part[count - 1]]) {
+      taking_part[count - 1] = t;
     }
   }
-
- private:
-  struct Slot {
-    std::uint32_t tag = 0;
-    TokenId id = kNoToken;  // kNoToken marks a free slot
-  };
-  static std::uint64_t mixed(std::uint64_t hash) noexcept {
-    return (hash ^ hash >> 32) * 0xD6E8FEB86659FD93u;
-  }
-  // The slot that holds `bytes`, or the free one where they belong.
-  std::size_t locate(std::uint64_t hash, std::string_view bytes) const noexcept {
-    const auto tag = static_cast<std::uint32_t>(hash);
-    for (std::size_t at = static_cast<std::size_t>(hash >> shift_);;
-         at = (at + 1) & (slots_.size() - 1)) {
-      const Slot& slot = slots_[at];
-      if (slot.id == kNoToken || (slot.tag == tag && tokens_[slot.id] == bytes)) return at;
-    }
-  }
-
-  const std::vector<std::string>& tokens_;
-  std::vector<Slot> slots_;
-  int shift_;
-};
+  taking_part.resize(count);
+  return taking_part;
+}
 
 }  // namespace
 
@@ -145,16 +134,9 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
     check_merge(tokens, merges[k], k);
     lengths[k] = static_cast<std::uint32_t>(tokens[merges[k].result].size());
   }
-  // From the back, so that the last merge of a pair is the one that stays.
-  MergeTable seen(merges.size());
-  std::vector<bool> replaced(merges.size(), false);
-  for (std::size_t k = merges.size(); k-- > 0;) {
-    const Merge& merge = merges[k];
-    replaced[k] = seen.find(merge.left, merge.right) != nullptr;
-    if (!replaced[k]) seen.insert(merge.left, merge.right, 0, merge.result);
-  }
+  const std::vector<bool> replaced = replaced_merges(merges, tokens.size());
 
-  BpeMerges built(tokens.size(), merges.size());
+  BpeMerges built(tokens.size(), std::min(tokens.size(), merges.size()));
   std::size_t taking_part = 0;
   for (TokenId t = 0; t < tokens.size(); ++t) {
     taking_part += tokens[t].empty() ? 0 : 1;
@@ -162,8 +144,10 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
     const auto byte = static_cast<std::uint8_t>(tokens[t][0]);
     if (built.byte_tokens_[byte] == kNoToken) built.add_byte_token(byte, t);
   }
-  for (const std::uint32_t k : by_length(lengths)) {
-    if (!replaced[k]) built.add_if_last_step(merges[k], k + 1);
+  for (const std::uint32_t k : counting_sort(lengths)) {
+    if (!replaced[k] && !built.is_canonical_alone(merges[k].result)) {
+      built.add_if_last_step(merges[k], k + 1);
+    }
   }
   built.finish(taking_part);
   return built;
@@ -176,50 +160,41 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
     throw TokenizerFormat("there are " + std::to_string(tokens.size()) + " tokens but " +
                           std::to_string(ranks.size()) + " ranks");
   }
-  const auto takes_part = [&](TokenId t) { return !tokens[t].empty() && ranks[t] != kNever; };
-  std::size_t taking_part = 0;
-  std::size_t longest = 0;
-  std::vector<std::uint32_t> lengths(tokens.size());
+  std::vector<TokenId> taking_part;
   for (TokenId t = 0; t < tokens.size(); ++t) {
-    if (!takes_part(t)) continue;
+    if (tokens[t].empty() || ranks[t] == kNever) continue;
     if (ranks[t] > kMaxRank) {
       throw TokenizerFormat("token " + std::to_string(t) + " has rank " + std::to_string(ranks[t]) +
                             "; the greatest allowed is " + std::to_string(kMaxRank));
     }
-    ++taking_part;
-    longest = std::max(longest, tokens[t].size());
-    lengths[t] = static_cast<std::uint32_t>(tokens[t].size());
+    taking_part.push_back(t);
   }
+  const std::vector<std::string_view> bytes = views_of(tokens);
+  const std::vector<TokenId> owners = owners_of_bytes(bytes, taking_part, ranks);
+  const TokenSplits splits(bytes, owners);
+  std::vector<std::uint32_t> lengths(tokens.size(), 0);
+  for (const TokenId t : owners) lengths[t] = static_cast<std::uint32_t>(bytes[t].size());
 
-  ByteStringIndex index(tokens, taking_part);
-  for (TokenId t = 0; t < tokens.size(); ++t) {
-    if (!takes_part(t)) continue;
-    std::uint64_t hash = 0;
-    for (const char byte : tokens[t]) hash = ByteStringIndex::append(hash, byte);
-    index.claim(hash, t, ranks);
-  }
-
-  BpeMerges built(tokens.size(), taking_part);
-  std::vector<std::uint64_t> prefix(longest + 1, 0);  // hash of the first k bytes
-  std::vector<std::uint64_t> power(longest + 1, 1);
-  for (std::size_t k = 1; k <= longest; ++k) power[k] = power[k - 1] * ByteStringIndex::kBase;
-  for (const TokenId t : by_length(lengths)) {
-    const std::string_view bytes = tokens[t];
-    const std::size_t size = lengths[t];
-    if (size == 0) continue;
-    for (std::size_t k = 0; k < size; ++k) {
-      prefix[k + 1] = ByteStringIndex::append(prefix[k], bytes[k]);
+  BpeMerges built(tokens.size(), owners.size());
+  std::vector<std::pair<std::uint32_t, Merge>> candidates;
+  for (const TokenId t : counting_sort(lengths)) {
+    if (lengths[t] == 0) continue;
+    if (lengths[t] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
+    candidates.clear();
+    splits.for_each(t, [&](TokenId left, TokenId right) {
+      candidates.push_back({std::max(ranks[left], ranks[right]), {left, right, t}});
+    });
+    // At most one passes. It is nearly always the one whose parts are made first.
+    if (candidates.size() > 1) {
+      std::sort(candidates.begin(), candidates.end(), [](const auto& x, const auto& y) {
+        return x.first < y.first;
+      });
     }
-    if (index.find(prefix[size], bytes) != t) continue;
-    if (size == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[0]), t);
-    for (std::size_t k = 1; k < size; ++k) {
-      const TokenId right = index.find(prefix[size] - prefix[k] * power[size - k], bytes.substr(k));
-      if (right == kNoToken || !built.is_canonical_alone(right)) continue;
-      const TokenId left = index.find(prefix[k], bytes.substr(0, k));
-      if (left != kNoToken && built.add_if_last_step({left, right, t}, ranks[t] + 1)) break;
+    for (const auto& [_, merge] : candidates) {
+      if (built.add_if_last_step(merge, ranks[t] + 1)) break;
     }
   }
-  built.finish(taking_part);
+  built.finish(taking_part.size());
   return built;
 }
 
@@ -267,14 +242,20 @@ void BpeMerges::finish(std::size_t num_taking_part) {
     const auto first = children.begin() + group_[p];
     const auto last = children.begin() + group_[p + 1];
     for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
-      const TokenId right = right_[children[k]].part;
-      successors_[k] = {fireable_.rank(p, right), right};
+      const TokenId child = children[k];
+      const TokenId right = right_[child].part;
+      // The barriers are the rank of the last step and the greatest one, see bpe_merges.h.
+      const bool right_is_later = left_[p].last <= left_[right].last;
+      successors_[k] = {right_is_later ? right_[child].barrier : left_[child].barrier, right};
     }
-    std::sort(successors_.begin() + group_[p],
-              successors_.begin() + group_[p + 1],
-              [](const Successor& x, const Successor& y) { return x.rank < y.rank; });
-    std::stable_sort(
-        first, last, [&](TokenId x, TokenId y) { return left_[x].barrier > left_[y].barrier; });
+    if (last - first > 1) {
+      std::sort(successors_.begin() + group_[p],
+                successors_.begin() + group_[p + 1],
+                [](const Successor& x, const Successor& y) { return x.rank < y.rank; });
+      std::sort(first, last, [&](TokenId x, TokenId y) {
+        return left_[x].barrier != left_[y].barrier ? left_[x].barrier > left_[y].barrier : x < y;
+      });
+    }
     std::uint32_t next_number = euler_[p] + 1;
     for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
       euler_[children[k]] = next_number;

@@ -30,9 +30,9 @@ std::vector<std::string> spellings(const Vocabulary& vocabulary,
   return bytes;
 }
 
-std::vector<std::string> entries(const Vocabulary& vocabulary,
-                                 const BpeMerges& merges,
-                                 bool whole_pieces) {
+std::vector<std::string_view> entries(const Vocabulary& vocabulary,
+                                      const BpeMerges& merges,
+                                      bool whole_pieces) {
   return vocabulary.table_entries(
       [&](TokenId token) { return whole_pieces || merges.is_canonical_alone(token); });
 }

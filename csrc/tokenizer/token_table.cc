@@ -5,36 +5,39 @@
 #include <array>
 
 #include "support/error.h"
+#include "tokenizer/byte_string_order.h"
 
 namespace nextbyte {
 
-TokenTable::TokenTable(const std::vector<std::string>& tokens) : ranks_(tokens.size(), kNoRank) {
+TokenTable::TokenTable(const std::vector<std::string>& tokens)
+    : TokenTable(std::vector<std::string_view>(tokens.begin(), tokens.end())) {}
+
+TokenTable::TokenTable(const std::vector<std::string_view>& tokens)
+    : ranks_(tokens.size(), kNoRank) {
+  std::size_t total = 0;
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     if (!tokens[id].empty()) order_.push_back(static_cast<TokenId>(id));
+    total += tokens[id].size();
   }
   if (order_.empty()) throw TokenizerFormat("the vocabulary has no token with bytes");
-  std::sort(
-      order_.begin(), order_.end(), [&](TokenId a, TokenId b) { return tokens[a] < tokens[b]; });
+  sort_by_bytes(tokens, order_);
 
   offsets_.reserve(order_.size() + 1);
   offsets_.push_back(0);
   shared_prefix_.reserve(order_.size());
+  bytes_.reserve(total);
+  std::string_view previous;
   for (std::size_t rank = 0; rank < order_.size(); ++rank) {
-    const std::string& token = tokens[order_[rank]];
-    std::size_t shared = 0;
-    if (rank > 0) {
-      const std::string& previous = tokens[order_[rank - 1]];
-      if (previous == token) {
-        throw TokenizerFormat("tokens " + std::to_string(order_[rank - 1]) + " and " +
-                              std::to_string(order_[rank]) + " have the same bytes");
-      }
-      const std::size_t limit = std::min(previous.size(), token.size());
-      while (shared < limit && previous[shared] == token[shared]) ++shared;
+    const std::string_view token = tokens[order_[rank]];
+    if (previous == token) {
+      throw TokenizerFormat("tokens " + std::to_string(order_[rank - 1]) + " and " +
+                            std::to_string(order_[rank]) + " have the same bytes");
     }
     ranks_[order_[rank]] = static_cast<Rank>(rank);
-    shared_prefix_.push_back(static_cast<std::uint32_t>(shared));
+    shared_prefix_.push_back(static_cast<std::uint32_t>(common_prefix(previous, token)));
     bytes_ += token;
     offsets_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+    previous = token;
   }
 
   // Node i is nodes[i]; its children are appended when it is reached, so nodes come in

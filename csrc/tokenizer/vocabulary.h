@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tokenizer/byte_trie.h"
@@ -31,10 +32,10 @@ class Vocabulary {
 
   // What a token table is made of: the bytes of the added tokens and of those ordinary ones that
   // `occurs` (called with an id that is neither added nor hidden nor empty) says some segment's
-  // encoding has.
+  // encoding has. Valid while the vocabulary lives.
   template <typename Occurs>
-  std::vector<std::string> table_entries(Occurs occurs) const {
-    std::vector<std::string> entries(size());
+  std::vector<std::string_view> table_entries(Occurs occurs) const {
+    std::vector<std::string_view> entries(size());
     for (std::size_t id = 0; id < size(); ++id) {
       if (token_bytes_[id].empty() || is_hidden_[id]) continue;
       if (is_added_[id] || occurs(static_cast<TokenId>(id))) entries[id] = token_bytes_[id];
