@@ -17,6 +17,10 @@
 namespace nextbyte {
 namespace {
 
+// How many tokens ahead of their use data are fetched: they lie in no order, so that waiting for
+// them would take most of the time.
+constexpr std::size_t kAhead = 12;
+
 // Indices of `values`, stably sorted by value.
 std::vector<std::uint32_t> counting_sort(const std::vector<std::uint32_t>& values) {
   std::uint32_t greatest = 0;
@@ -84,21 +88,25 @@ std::vector<std::string_view> views_of(const std::vector<std::string>& tokens) {
   return {tokens.begin(), tokens.end()};
 }
 
-// The tokens that take part, sorted by bytes; of equal ones the one of lowest rank, then lowest id.
-std::vector<TokenId> owners_of_bytes(const std::vector<std::string_view>& tokens,
-                                     std::vector<TokenId> taking_part,
-                                     const std::vector<std::uint32_t>& ranks) {
-  sort_by_bytes(tokens, taking_part);
-  std::size_t count = 0;
-  for (const TokenId t : taking_part) {
-    if (count == 0 || tokens[taking_part[count - 1]] != tokens[t]) {
-      taking_part[count++] = t;
-    } else if (ranks[t] < ranks[taking_part[count - 1]]) {
-      taking_part[count - 1] = t;
+// The tokens that take part, sorted by bytes; of equal ones only that of lowest rank, then id.
+ByteStringOrder owners_of_bytes(const std::vector<std::string_view>& tokens,
+                                const std::vector<TokenId>& taking_part,
+                                const std::vector<std::uint32_t>& ranks) {
+  ByteStringOrder order = sorted_by_bytes(tokens, taking_part);
+  std::vector<bool> is_owner(order.ids.size(), true);
+  for (std::size_t i = 1, owner = 0; i < order.ids.size(); ++i) {
+    const TokenId t = order.ids[i];
+    const TokenId best = order.ids[owner];
+    if (tokens[t].size() != order.shared[i] || tokens[best].size() != order.shared[i]) {
+      owner = i;
+    } else if (ranks[t] < ranks[best]) {
+      is_owner[std::exchange(owner, i)] = false;
+    } else {
+      is_owner[i] = false;
     }
   }
-  taking_part.resize(count);
-  return taking_part;
+  order.filter([&](std::size_t i) { return is_owner[i]; });
+  return order;
 }
 
 }  // namespace
@@ -123,6 +131,14 @@ bool BpeMerges::add_if_last_step(const Merge& merge, RankKey rank) {
   return true;
 }
 
+void BpeMerges::prefetch(const Merge& merge) const noexcept {
+  __builtin_prefetch(&right_[merge.left]);
+  __builtin_prefetch(&left_[merge.right]);
+  __builtin_prefetch(&left_[merge.result], 1);
+  __builtin_prefetch(&right_[merge.result], 1);
+  fireable_.prefetch(merge.left, merge.right);
+}
+
 BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
                                  const std::vector<Merge>& merges) {
   check_sizes(tokens);
@@ -144,7 +160,10 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
     const auto byte = static_cast<std::uint8_t>(tokens[t][0]);
     if (built.byte_tokens_[byte] == kNoToken) built.add_byte_token(byte, t);
   }
-  for (const std::uint32_t k : counting_sort(lengths)) {
+  const std::vector<std::uint32_t> order = counting_sort(lengths);
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    if (at + kAhead < order.size()) built.prefetch(merges[order[at + kAhead]]);
+    const std::uint32_t k = order[at];
     if (!replaced[k] && !built.is_canonical_alone(merges[k].result)) {
       built.add_if_last_step(merges[k], k + 1);
     }
@@ -170,28 +189,44 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
     taking_part.push_back(t);
   }
   const std::vector<std::string_view> bytes = views_of(tokens);
-  const std::vector<TokenId> owners = owners_of_bytes(bytes, taking_part, ranks);
-  const TokenSplits splits(bytes, owners);
-  std::vector<std::uint32_t> lengths(tokens.size(), 0);
-  for (const TokenId t : owners) lengths[t] = static_cast<std::uint32_t>(bytes[t].size());
+  const ByteStringOrder owners = owners_of_bytes(bytes, taking_part, ranks);
+  TokenSplits splits(bytes, owners);
+  std::vector<std::uint32_t> lengths(owners.ids.size());
+  for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = splits.length(owners.ids[i]);
 
-  BpeMerges built(tokens.size(), owners.size());
+  // By the greatest rank of the parts: at most one split passes, nearly always the least of them.
   std::vector<std::pair<std::uint32_t, Merge>> candidates;
-  for (const TokenId t : counting_sort(lengths)) {
-    if (lengths[t] == 0) continue;
-    if (lengths[t] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
+  const auto find_candidates = [&](TokenId t) {
     candidates.clear();
     splits.for_each(t, [&](TokenId left, TokenId right) {
       candidates.push_back({std::max(ranks[left], ranks[right]), {left, right, t}});
     });
-    // At most one passes. It is nearly always the one whose parts are made first.
-    if (candidates.size() > 1) {
-      std::sort(candidates.begin(), candidates.end(), [](const auto& x, const auto& y) {
-        return x.first < y.first;
-      });
+    const auto less = [](const auto& x, const auto& y) { return x.first < y.first; };
+    if (candidates.size() > 1) std::sort(candidates.begin(), candidates.end(), less);
+  };
+  // The first of each comes from a pass of its own: what it reads does not wait for earlier tokens,
+  // and the pass after it knows what to fetch.
+  std::vector<Merge> first(owners.ids.size(), {kNoToken, kNoToken, kNoToken});
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    if (i + kAhead < first.size()) splits.prefetch(owners.ids[i + kAhead]);
+    find_candidates(owners.ids[i]);
+    if (!candidates.empty()) first[i] = candidates[0].second;
+  }
+
+  BpeMerges built(tokens.size(), owners.ids.size());
+  const std::vector<std::uint32_t> order = counting_sort(lengths);
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    const std::uint32_t i = order[at];
+    const TokenId t = owners.ids[i];
+    if (at + kAhead < order.size()) {
+      const Merge& ahead = first[order[at + kAhead]];
+      if (ahead.left != kNoToken) built.prefetch(ahead);
     }
-    for (const auto& [_, merge] : candidates) {
-      if (built.add_if_last_step(merge, ranks[t] + 1)) break;
+    if (lengths[i] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
+    if (first[i].left == kNoToken || built.add_if_last_step(first[i], ranks[t] + 1)) continue;
+    find_candidates(t);
+    for (std::size_t k = 1; k < candidates.size(); ++k) {
+      if (built.add_if_last_step(candidates[k].second, ranks[t] + 1)) break;
     }
   }
   built.finish(taking_part.size());
@@ -204,16 +239,11 @@ void BpeMerges::finish(std::size_t num_taking_part) {
   num_not_canonical_alone_ = num_taking_part - order.size();
 
   group_.assign(num_tokens() + 1, 0);
-  std::vector<std::uint32_t> left_depth(num_tokens(), 1), right_depth(num_tokens(), 1);
   std::size_t num_merges = 0;
-  max_spine_depth_ = order.empty() ? 0 : 1;
   for (const TokenId t : order) {
     if (left_[t].part == kNoToken) continue;
     ++num_merges;
     ++group_[left_[t].part + 1];
-    left_depth[t] = left_depth[left_[t].part] + 1;
-    right_depth[t] = right_depth[right_[t].part] + 1;
-    max_spine_depth_ = std::max<std::size_t>({max_spine_depth_, left_depth[t], right_depth[t]});
   }
   std::partial_sum(group_.begin(), group_.end(), group_.begin());
   std::vector<TokenId> children(num_merges);
@@ -233,7 +263,14 @@ void BpeMerges::finish(std::size_t num_taking_part) {
   child_end_.resize(num_merges);
   successors_.resize(num_merges);
   std::uint32_t next_root = 0;
-  for (const TokenId p : order) {
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    if (at + kAhead < order.size()) {
+      const TokenId ahead = order[at + kAhead];
+      __builtin_prefetch(&left_[ahead]);
+      __builtin_prefetch(&euler_[ahead]);
+      __builtin_prefetch(&group_[ahead]);
+    }
+    const TokenId p = order[at];
     if (left_[p].part == kNoToken) {
       euler_[p] = next_root;
       next_root += subtree[p];
@@ -264,6 +301,18 @@ void BpeMerges::finish(std::size_t num_taking_part) {
       child_end_[k] = next_number;
     }
   }
+}
+
+std::size_t BpeMerges::max_spine_depth() const noexcept {
+  std::size_t greatest = 0;
+  for (const auto* const spines : {&left_, &right_}) {
+    for (const TokenId t : euler_order_) {
+      std::size_t depth = 1;
+      for (TokenId at = t; (*spines)[at].part != kNoToken; at = (*spines)[at].part) ++depth;
+      greatest = std::max(greatest, depth);
+    }
+  }
+  return greatest;
 }
 
 }  // namespace nextbyte

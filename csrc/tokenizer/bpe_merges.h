@@ -95,8 +95,8 @@ class BpeMerges {
 
   // Diagnostics. Tokens that take part in BPE but are not canonical alone:
   std::size_t num_not_canonical_alone() const noexcept { return num_not_canonical_alone_; }
-  // The most symbols on one spine; 1 if there are byte tokens only, 0 without any.
-  std::size_t max_spine_depth() const noexcept { return max_spine_depth_; }
+  // The most symbols on one spine; 1 if there are byte tokens only, 0 without any. O(all spines).
+  std::size_t max_spine_depth() const noexcept;
   // Are the ranks non-decreasing along every own run?
   bool is_proper() const noexcept { return is_proper_; }
 
@@ -120,6 +120,7 @@ class BpeMerges {
   // Construction: the byte tokens first, then last steps in order of length, then finish().
   void add_byte_token(std::uint8_t byte, TokenId t);
   bool add_if_last_step(const Merge& merge, RankKey rank);
+  void prefetch(const Merge& merge) const noexcept;  // what the former will touch
   void finish(std::size_t num_taking_part);
   bool crosses_below(TokenId a, TokenId b) const noexcept;
 
@@ -135,7 +136,6 @@ class BpeMerges {
   std::vector<std::uint32_t> child_end_;  // first Euler number after that child's subtree
   std::vector<Successor> successors_;     // what p merges with, by rank
   std::size_t num_not_canonical_alone_ = 0;
-  std::size_t max_spine_depth_ = 0;
   bool is_proper_ = true;
 };
 

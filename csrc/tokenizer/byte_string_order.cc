@@ -4,25 +4,20 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdint>
 #include <cstring>
 #include <utility>
 
 namespace nextbyte {
 namespace {
 
-constexpr std::size_t kKeyBytes = 8;
+constexpr std::uint32_t kKeyBytes = 8;
 constexpr std::size_t kDigits = 256;
 
 struct Entry {
   std::uint64_t key;
   TokenId id;
+  std::uint32_t length;
 };
-
-// The first byte in memory is the greatest digit.
-std::uint64_t big_endian(std::uint64_t loaded) noexcept {
-  return std::endian::native == std::endian::little ? __builtin_bswap64(loaded) : loaded;
-}
 
 std::uint64_t load(const char* bytes, std::size_t count) noexcept {
   std::uint64_t loaded = 0;
@@ -30,36 +25,34 @@ std::uint64_t load(const char* bytes, std::size_t count) noexcept {
   return loaded;
 }
 
-// Bytes [offset, offset + 8), zeros past the end. Among strings that agree before `offset`, the
-// order of the keys is that of the strings, except that "" and "\0" have the same key.
+// Bytes [offset, offset + 8), the first as the greatest digit, zeros past the end. Among strings
+// that agree before `offset` keys are in the order of the strings, or equal.
 struct Forwards {
   static std::uint64_t key(std::string_view bytes, std::size_t offset) noexcept {
     if (bytes.size() <= offset) return 0;
     const char* const begin = bytes.data() + offset;
     const std::size_t left = bytes.size() - offset;
-    return big_endian(left >= kKeyBytes ? load(begin, kKeyBytes) : load(begin, left));
+    const std::uint64_t loaded = left >= kKeyBytes ? load(begin, kKeyBytes) : load(begin, left);
+    return std::endian::native == std::endian::little ? __builtin_bswap64(loaded) : loaded;
   }
-  static bool less(std::string_view a, std::string_view b) noexcept { return a < b; }
+  static char at(std::string_view bytes, std::size_t i) noexcept { return bytes[i]; }
 };
 
 struct Backwards {
   static std::uint64_t key(std::string_view bytes, std::size_t offset) noexcept {
     if (bytes.size() <= offset) return 0;
     const std::size_t left = bytes.size() - offset;
-    std::uint64_t key = 0;
     if (left >= kKeyBytes && std::endian::native == std::endian::little) {
       return load(bytes.data() + left - kKeyBytes, kKeyBytes);
     }
+    std::uint64_t key = 0;
     for (std::size_t i = 0; i < kKeyBytes; ++i) {
       key = key << 8 | (i < left ? static_cast<std::uint8_t>(bytes[left - 1 - i]) : 0U);
     }
     return key;
   }
-  static bool less(std::string_view a, std::string_view b) noexcept {
-    return std::lexicographical_compare(
-        a.rbegin(), a.rend(), b.rbegin(), b.rend(), [](char x, char y) {
-          return static_cast<std::uint8_t>(x) < static_cast<std::uint8_t>(y);
-        });
+  static char at(std::string_view bytes, std::size_t i) noexcept {
+    return bytes[bytes.size() - 1 - i];
   }
 };
 
@@ -82,54 +75,92 @@ void radix_sort(std::vector<Entry>& entries) {
   }
 }
 
+// The bytes that two strings share from where their keys begin, as far as the keys tell.
+std::uint32_t shared_in_keys(std::uint64_t a, std::uint64_t b) noexcept {
+  return static_cast<std::uint32_t>(std::countl_zero(a ^ b)) / 8;
+}
+
 template <typename Direction>
-void sort(const std::vector<std::string_view>& tokens, std::vector<TokenId>& ids) {
-  if (ids.empty()) return;
+std::uint32_t shared_from(std::string_view a, std::string_view b, std::uint32_t begin) noexcept {
+  const auto limit = static_cast<std::uint32_t>(std::min(a.size(), b.size()));
+  std::uint32_t shared = std::min(begin, limit);
+  while (shared < limit && Direction::at(a, shared) == Direction::at(b, shared)) ++shared;
+  return shared;
+}
+
+// Sorts entries whose first eight bytes (with zeros past the end) are the same, and writes what
+// each shares with the one before it, except for the first. The keys are used up.
+template <typename Direction>
+void sort_group(const std::vector<std::string_view>& tokens,
+                Entry* first,
+                Entry* last,
+                std::uint32_t* shared) {
+  for (Entry* entry = first; entry != last; ++entry) {
+    entry->key = Direction::key(tokens[entry->id], kKeyBytes);
+  }
+  std::sort(first, last, [&](const Entry& a, const Entry& b) {
+    if (a.key != b.key) return a.key < b.key;
+    const std::string_view x = tokens[a.id];
+    const std::string_view y = tokens[b.id];
+    const std::uint32_t common = shared_from<Direction>(x, y, 2 * kKeyBytes);
+    if (common == a.length || common == b.length) {
+      return a.length != b.length ? a.length < b.length : a.id < b.id;
+    }
+    return static_cast<std::uint8_t>(Direction::at(x, common)) <
+           static_cast<std::uint8_t>(Direction::at(y, common));
+  });
+  for (Entry* entry = first + 1; entry != last; ++entry) {
+    const Entry& previous = entry[-1];
+    const std::uint32_t by_keys = kKeyBytes + shared_in_keys(previous.key, entry->key);
+    shared[entry - first] =
+        by_keys < 2 * kKeyBytes
+            ? std::min({by_keys, previous.length, entry->length})
+            : shared_from<Direction>(tokens[previous.id], tokens[entry->id], 2 * kKeyBytes);
+  }
+}
+
+template <typename Direction>
+ByteStringOrder sorted(const std::vector<std::string_view>& tokens,
+                       const std::vector<TokenId>& ids) {
+  ByteStringOrder order;
+  if (ids.empty()) return order;
   std::vector<Entry> entries;
   entries.reserve(ids.size());
-  for (const TokenId id : ids) entries.push_back({Direction::key(tokens[id], 0), id});
-  radix_sort(entries);
-  for (std::size_t first = 0, last = 0; first < entries.size(); first = last) {
-    while (last < entries.size() && entries[last].key == entries[first].key) ++last;
-    if (last - first == 1) continue;
-    for (std::size_t i = first; i < last; ++i) {
-      entries[i].key = Direction::key(tokens[entries[i].id], kKeyBytes);
-    }
-    std::sort(entries.begin() + static_cast<std::ptrdiff_t>(first),
-              entries.begin() + static_cast<std::ptrdiff_t>(last),
-              [&](const Entry& a, const Entry& b) {
-                if (a.key != b.key) return a.key < b.key;
-                const std::string_view x = tokens[a.id];
-                const std::string_view y = tokens[b.id];
-                return x == y ? a.id < b.id : Direction::less(x, y);
-              });
+  for (const TokenId id : ids) {
+    entries.push_back(
+        {Direction::key(tokens[id], 0), id, static_cast<std::uint32_t>(tokens[id].size())});
   }
-  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = entries[i].id;
+  radix_sort(entries);
+  order.shared.assign(ids.size(), 0);
+  order.ids.reserve(ids.size());
+  std::uint64_t previous_key = 0;
+  for (std::size_t first = 0, last = 0; first < entries.size(); first = last) {
+    const std::uint64_t key = entries[first].key;
+    while (last < entries.size() && entries[last].key == key) ++last;
+    if (last - first > 1) {
+      sort_group<Direction>(
+          tokens, &entries[first], entries.data() + last, order.shared.data() + first);
+    }
+    if (first > 0) {
+      order.shared[first] = std::min(
+          {shared_in_keys(previous_key, key), entries[first - 1].length, entries[first].length});
+    }
+    previous_key = key;
+  }
+  for (const Entry& entry : entries) order.ids.push_back(entry.id);
+  return order;
 }
 
 }  // namespace
 
-void sort_by_bytes(const std::vector<std::string_view>& tokens, std::vector<TokenId>& ids) {
-  sort<Forwards>(tokens, ids);
+ByteStringOrder sorted_by_bytes(const std::vector<std::string_view>& tokens,
+                                const std::vector<TokenId>& ids) {
+  return sorted<Forwards>(tokens, ids);
 }
 
-void sort_by_reversed_bytes(const std::vector<std::string_view>& tokens,
-                            std::vector<TokenId>& ids) {
-  sort<Backwards>(tokens, ids);
-}
-
-std::size_t common_prefix(std::string_view a, std::string_view b) noexcept {
-  const std::size_t limit = std::min(a.size(), b.size());
-  std::size_t shared = 0;
-  while (shared < limit && a[shared] == b[shared]) ++shared;
-  return shared;
-}
-
-std::size_t common_suffix(std::string_view a, std::string_view b) noexcept {
-  const std::size_t limit = std::min(a.size(), b.size());
-  std::size_t shared = 0;
-  while (shared < limit && a[a.size() - 1 - shared] == b[b.size() - 1 - shared]) ++shared;
-  return shared;
+ByteStringOrder sorted_by_reversed_bytes(const std::vector<std::string_view>& tokens,
+                                         const std::vector<TokenId>& ids) {
+  return sorted<Backwards>(tokens, ids);
 }
 
 }  // namespace nextbyte

@@ -7,41 +7,51 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/merge_table.h"
+#include "tokenizer/byte_string_order.h"
 
 namespace nextbyte {
 
 // Every token knows the longest other token that it begins with, and the longest that it ends with.
 // The chains of these are all its prefixes and suffixes among the tokens, by falling length (3 or 4
-// on real vocabularies); a split is a pair of them whose lengths add up. Immutable. Build: two
-// sorts; a chain step is one look-up.
+// on real vocabularies); a split is a pair of them whose lengths add up. Build: a sort of the
+// reversed strings and two linear passes; a chain step is one look-up.
 class TokenSplits {
  public:
-  // `sorted`: the ids of the tokens that count, in the order of sort_by_bytes, no two with the same
-  // bytes, none empty.
-  TokenSplits(const std::vector<std::string_view>& tokens, const std::vector<TokenId>& sorted);
+  // `order`: the tokens that count, sorted by bytes, no two with the same bytes, none empty.
+  TokenSplits(const std::vector<std::string_view>& tokens, const ByteStringOrder& order);
 
-  // Calls visit(left, right) for every split of t, which must be one of `sorted`.
+  // Calls visit(left, right) for every split of t, which must be one of `order`. Linear in the
+  // length of the two chains.
   template <typename Visit>
-  void for_each(TokenId t, Visit visit) const {
-    const std::uint32_t size = prefixes_[t].length;
-    for (TokenId left = prefixes_[t].shorter, right = suffixes_[t].shorter; left != kNoToken;
-         left = prefixes_[left].shorter) {
-      // Prefixes get shorter, so suffixes must get longer: the chain of t's suffixes is walked anew
-      // for each. Both are short, and most tokens have one prefix of more than a byte.
-      const std::uint32_t wanted = size - prefixes_[left].length;
-      TokenId at = right;
-      while (at != kNoToken && suffixes_[at].length > wanted) at = suffixes_[at].shorter;
-      if (at != kNoToken && suffixes_[at].length == wanted) visit(left, at);
+  void for_each(TokenId t, Visit visit) {
+    TokenId left = prefixes_[t].shorter;
+    if (left == kNoToken) return;
+    chain_.clear();
+    for (TokenId right = suffixes_[t].shorter; right != kNoToken;
+         right = suffixes_[right].shorter) {
+      chain_.push_back(right);
+    }
+    for (const std::uint32_t size = length(t); left != kNoToken; left = prefixes_[left].shorter) {
+      const std::uint32_t wanted = size - length(left);  // grows from one to the next
+      while (!chain_.empty() && length(chain_.back()) < wanted) chain_.pop_back();
+      if (chain_.empty()) return;
+      if (length(chain_.back()) == wanted) visit(left, chain_.back());
     }
   }
+
+  std::uint32_t length(TokenId t) const noexcept { return prefixes_[t].length; }
+  void prefetch(TokenId t) const noexcept { __builtin_prefetch(&suffixes_[t]); }
 
  private:
   struct Link {
     TokenId shorter = kNoToken;  // the next of the chain
     std::uint32_t length = 0;
   };
+  static std::vector<Link> linked(const std::vector<std::string_view>& tokens,
+                                  const ByteStringOrder& order);
+
   std::vector<Link> prefixes_, suffixes_;  // by token id
+  std::vector<TokenId> chain_;             // scratch of for_each
 };
 
 }  // namespace nextbyte
