@@ -52,7 +52,8 @@ TokenizerPointer from_ranks(const TokenBytes& token_bytes,
   std::vector<std::string> tokens = to_strings(token_bytes);
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
-  BpeMerges compiled = BpeMerges::from_ranks(vocabulary->token_bytes(), ranks);
+  BpeMerges compiled =
+      BpeMerges::from_ranks(vocabulary->token_bytes(), ranks, &vocabulary->order());
   return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
 }
 

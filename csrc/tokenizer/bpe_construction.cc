@@ -11,7 +11,6 @@
 
 #include "support/error.h"
 #include "tokenizer/bpe_merges.h"
-#include "tokenizer/byte_string_order.h"
 #include "tokenizer/token_splits.h"
 
 namespace nextbyte {
@@ -84,15 +83,11 @@ std::vector<bool> replaced_merges(const std::vector<Merge>& merges, std::size_t 
   return replaced;
 }
 
-std::vector<std::string_view> views_of(const std::vector<std::string>& tokens) {
-  return {tokens.begin(), tokens.end()};
-}
-
-// The tokens that take part, sorted by bytes; of equal ones only that of lowest rank, then id.
-ByteStringOrder owners_of_bytes(const std::vector<std::string_view>& tokens,
-                                const std::vector<TokenId>& taking_part,
-                                const std::vector<std::uint32_t>& ranks) {
-  ByteStringOrder order = sorted_by_bytes(tokens, taking_part);
+// Leaves the tokens that take part; of equal ones only that of lowest rank, then lowest id.
+void keep_owners(ByteStringOrder& order,
+                 const std::vector<std::string_view>& tokens,
+                 const std::vector<std::uint32_t>& ranks) {
+  order.filter([&](std::size_t i) { return ranks[order.ids[i]] != kNever; });
   std::vector<bool> is_owner(order.ids.size(), true);
   for (std::size_t i = 1, owner = 0; i < order.ids.size(); ++i) {
     const TokenId t = order.ids[i];
@@ -106,7 +101,6 @@ ByteStringOrder owners_of_bytes(const std::vector<std::string_view>& tokens,
     }
   }
   order.filter([&](std::size_t i) { return is_owner[i]; });
-  return order;
 }
 
 }  // namespace
@@ -173,7 +167,8 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
 }
 
 BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
-                                const std::vector<std::uint32_t>& ranks) {
+                                const std::vector<std::uint32_t>& ranks,
+                                const ByteStringOrder* order) {
   check_sizes(tokens);
   if (ranks.size() != tokens.size()) {
     throw TokenizerFormat("there are " + std::to_string(tokens.size()) + " tokens but " +
@@ -188,45 +183,52 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
     }
     taking_part.push_back(t);
   }
-  const std::vector<std::string_view> bytes = views_of(tokens);
-  const ByteStringOrder owners = owners_of_bytes(bytes, taking_part, ranks);
+  const std::vector<std::string_view> bytes(tokens.begin(), tokens.end());
+  ByteStringOrder owners = order == nullptr ? sorted_by_bytes(bytes, taking_part) : *order;
+  keep_owners(owners, bytes, ranks);
   TokenSplits splits(bytes, owners);
-  std::vector<std::uint32_t> lengths(owners.ids.size());
-  for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = splits.length(owners.ids[i]);
 
-  // By the greatest rank of the parts: at most one split passes, nearly always the least of them.
-  std::vector<std::pair<std::uint32_t, Merge>> candidates;
-  const auto find_candidates = [&](TokenId t) {
-    candidates.clear();
-    splits.for_each(t, [&](TokenId left, TokenId right) {
-      candidates.push_back({std::max(ranks[left], ranks[right]), {left, right, t}});
-    });
-    const auto less = [](const auto& x, const auto& y) { return x.first < y.first; };
-    if (candidates.size() > 1) std::sort(candidates.begin(), candidates.end(), less);
+  // At most one split passes, nearly always the one whose parts have the least greatest rank. It is
+  // found in a pass of its own: what that reads does not wait for earlier tokens, and the pass
+  // after it knows what to fetch.
+  const auto made_at = [&](TokenId left, TokenId right) {
+    return std::max(ranks[left], ranks[right]);
   };
-  // The first of each comes from a pass of its own: what it reads does not wait for earlier tokens,
-  // and the pass after it knows what to fetch.
-  std::vector<Merge> first(owners.ids.size(), {kNoToken, kNoToken, kNoToken});
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    if (i + kAhead < first.size()) splits.prefetch(owners.ids[i + kAhead]);
-    find_candidates(owners.ids[i]);
-    if (!candidates.empty()) first[i] = candidates[0].second;
+  std::vector<Merge> first(tokens.size(), {kNoToken, kNoToken, kNoToken});
+  std::vector<std::uint32_t> lengths(tokens.size());  // 0: no owner
+  for (TokenId t = 0; t < tokens.size(); ++t) {
+    lengths[t] = splits.length(t);
+    std::uint32_t least = kNever;
+    splits.for_each(t, [&](TokenId left, TokenId right) {
+      if (made_at(left, right) >= least) return;
+      least = made_at(left, right);
+      first[t] = {left, right, t};
+    });
   }
+  std::vector<std::pair<std::uint32_t, Merge>> others;
+  const auto find_others = [&](TokenId t) {
+    others.clear();
+    splits.for_each(t, [&](TokenId left, TokenId right) {
+      if (left != first[t].left) others.push_back({made_at(left, right), {left, right, t}});
+    });
+    std::sort(others.begin(), others.end(), [](const auto& x, const auto& y) {
+      return x.first < y.first;
+    });
+  };
 
   BpeMerges built(tokens.size(), owners.ids.size());
-  const std::vector<std::uint32_t> order = counting_sort(lengths);
-  for (std::size_t at = 0; at < order.size(); ++at) {
-    const std::uint32_t i = order[at];
-    const TokenId t = owners.ids[i];
-    if (at + kAhead < order.size()) {
-      const Merge& ahead = first[order[at + kAhead]];
+  const std::vector<TokenId> by_length = counting_sort(lengths);
+  for (std::size_t at = tokens.size() - owners.ids.size(); at < by_length.size(); ++at) {
+    if (at + kAhead < by_length.size()) {
+      const Merge& ahead = first[by_length[at + kAhead]];
       if (ahead.left != kNoToken) built.prefetch(ahead);
     }
-    if (lengths[i] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
-    if (first[i].left == kNoToken || built.add_if_last_step(first[i], ranks[t] + 1)) continue;
-    find_candidates(t);
-    for (std::size_t k = 1; k < candidates.size(); ++k) {
-      if (built.add_if_last_step(candidates[k].second, ranks[t] + 1)) break;
+    const TokenId t = by_length[at];
+    if (lengths[t] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
+    if (first[t].left == kNoToken || built.add_if_last_step(first[t], ranks[t] + 1)) continue;
+    find_others(t);
+    for (const auto& [_, merge] : others) {
+      if (built.add_if_last_step(merge, ranks[t] + 1)) break;
     }
   }
   built.finish(taking_part.size());
@@ -246,10 +248,10 @@ void BpeMerges::finish(std::size_t num_taking_part) {
     ++group_[left_[t].part + 1];
   }
   std::partial_sum(group_.begin(), group_.end(), group_.begin());
-  std::vector<TokenId> children(num_merges);
+  std::vector<TokenId> grouped(num_merges);
   std::vector<std::uint32_t> filled(group_.begin(), group_.end() - 1);
   for (const TokenId t : order) {
-    if (left_[t].part != kNoToken) children[filled[left_[t].part]++] = t;
+    if (left_[t].part != kNoToken) grouped[filled[left_[t].part]++] = t;
   }
 
   std::vector<std::uint32_t> subtree(num_tokens(), 1);
@@ -257,18 +259,38 @@ void BpeMerges::finish(std::size_t num_taking_part) {
     if (left_[*t].part != kNoToken) subtree[left_[*t].part] += subtree[*t];
   }
 
+  // What the order of the children needs, side by side.
+  struct Child {
+    TokenId token;
+    RankKey barrier;  // of the parent in it
+    std::uint32_t subtree;
+  };
+  std::vector<Child> children(num_merges);
+  successors_.resize(num_merges);
+  for (std::uint32_t k = 0; k < num_merges; ++k) {
+    if (k + kAhead < num_merges) {
+      __builtin_prefetch(&left_[grouped[k + kAhead]]);
+      __builtin_prefetch(&right_[grouped[k + kAhead]]);
+    }
+    const TokenId child = grouped[k];
+    const SpineSymbol& left = left_[child];
+    const SpineSymbol& right = right_[child];
+    children[k] = {child, left.barrier, subtree[child]};
+    // The barriers are the rank of the last step and the greatest one, see bpe_merges.h.
+    const bool right_is_later = left_[left.part].last <= left_[right.part].last;
+    successors_[k] = {right_is_later ? right.barrier : left.barrier, right.part};
+  }
+
   euler_.assign(num_tokens(), kNoToken);
   euler_order_.assign(order.size(), kNoToken);
   child_barrier_.resize(num_merges);
   child_end_.resize(num_merges);
-  successors_.resize(num_merges);
   std::uint32_t next_root = 0;
   for (std::size_t at = 0; at < order.size(); ++at) {
     if (at + kAhead < order.size()) {
-      const TokenId ahead = order[at + kAhead];
-      __builtin_prefetch(&left_[ahead]);
-      __builtin_prefetch(&euler_[ahead]);
-      __builtin_prefetch(&group_[ahead]);
+      __builtin_prefetch(&left_[order[at + kAhead]]);
+      __builtin_prefetch(&euler_[order[at + kAhead]]);
+      __builtin_prefetch(&group_[order[at + kAhead]]);
     }
     const TokenId p = order[at];
     if (left_[p].part == kNoToken) {
@@ -276,28 +298,22 @@ void BpeMerges::finish(std::size_t num_taking_part) {
       next_root += subtree[p];
     }
     euler_order_[euler_[p]] = p;
-    const auto first = children.begin() + group_[p];
-    const auto last = children.begin() + group_[p + 1];
-    for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
-      const TokenId child = children[k];
-      const TokenId right = right_[child].part;
-      // The barriers are the rank of the last step and the greatest one, see bpe_merges.h.
-      const bool right_is_later = left_[p].last <= left_[right].last;
-      successors_[k] = {right_is_later ? right_[child].barrier : left_[child].barrier, right};
-    }
-    if (last - first > 1) {
-      std::sort(successors_.begin() + group_[p],
-                successors_.begin() + group_[p + 1],
+    const std::uint32_t begin = group_[p];
+    const std::uint32_t end = group_[p + 1];
+    if (end - begin > 1) {
+      std::sort(successors_.begin() + begin,
+                successors_.begin() + end,
                 [](const Successor& x, const Successor& y) { return x.rank < y.rank; });
-      std::sort(first, last, [&](TokenId x, TokenId y) {
-        return left_[x].barrier != left_[y].barrier ? left_[x].barrier > left_[y].barrier : x < y;
-      });
+      std::sort(
+          children.begin() + begin, children.begin() + end, [](const Child& x, const Child& y) {
+            return x.barrier != y.barrier ? x.barrier > y.barrier : x.token < y.token;
+          });
     }
     std::uint32_t next_number = euler_[p] + 1;
-    for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
-      euler_[children[k]] = next_number;
-      next_number += subtree[children[k]];
-      child_barrier_[k] = left_[children[k]].barrier;
+    for (std::uint32_t k = begin; k < end; ++k) {
+      euler_[children[k].token] = next_number;
+      next_number += children[k].subtree;
+      child_barrier_[k] = children[k].barrier;
       child_end_[k] = next_number;
     }
   }

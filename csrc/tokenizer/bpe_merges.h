@@ -38,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/byte_string_order.h"
 #include "tokenizer/merge_table.h"
 
 namespace nextbyte {
@@ -64,9 +65,10 @@ class BpeMerges {
   // From priorities of byte strings (tiktoken): every split of a token into two tokens is a merge
   // of rank ranks[id]; a token of rank 0xFFFFFFFF takes no part. Of tokens with equal bytes the one
   // of lowest rank (then lowest id) takes part. Throws TokenizerFormat if the sizes differ or a
-  // rank is 0xFFFFFFFE.
+  // rank is 0xFFFFFFFE. `order`: of all tokens with bytes, where it is known already.
   static BpeMerges from_ranks(const std::vector<std::string>& tokens,
-                              const std::vector<std::uint32_t>& ranks);
+                              const std::vector<std::uint32_t>& ranks,
+                              const ByteStringOrder* order = nullptr);
 
   // Does BPE of dec(t) give [t]? Precondition here and below: ids are less than num_tokens().
   bool is_canonical_alone(TokenId t) const noexcept { return left_[t].last != kNever; }

@@ -30,9 +30,7 @@ std::vector<std::string> spellings(const Vocabulary& vocabulary,
   return bytes;
 }
 
-std::vector<std::string_view> entries(const Vocabulary& vocabulary,
-                                      const BpeMerges& merges,
-                                      bool whole_pieces) {
+OrderedStrings entries(const Vocabulary& vocabulary, const BpeMerges& merges, bool whole_pieces) {
   return vocabulary.table_entries(
       [&](TokenId token) { return whole_pieces || merges.is_canonical_alone(token); });
 }

@@ -17,7 +17,7 @@ struct ByteStringOrder {
   // How many bytes each shares with the one before it in order; 0 for the first.
   std::vector<std::uint32_t> shared;
 
-  // Leaves those out for which keep(index) is false.
+  // Leaves those out for which keep(index) is false; called once for each, in order.
   template <typename Keep>
   void filter(Keep keep) {
     std::size_t count = 0;
@@ -33,6 +33,12 @@ struct ByteStringOrder {
     ids.resize(count);
     shared.resize(count);
   }
+};
+
+// Strings by id, "" where there is none, and the order of the others.
+struct OrderedStrings {
+  std::vector<std::string_view> strings;
+  ByteStringOrder order;
 };
 
 // Sorts the strings tokens[id] of `ids`, which must be shorter than 2^32 bytes. A radix sort of the

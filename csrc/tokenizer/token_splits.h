@@ -39,8 +39,8 @@ class TokenSplits {
     }
   }
 
+  // 0 for a token that is not one of `order`.
   std::uint32_t length(TokenId t) const noexcept { return prefixes_[t].length; }
-  void prefetch(TokenId t) const noexcept { __builtin_prefetch(&suffixes_[t]); }
 
  private:
   struct Link {

@@ -12,21 +12,30 @@ namespace nextbyte {
 
 constexpr std::size_t kAhead = 12;
 
-TokenTable::TokenTable(const std::vector<std::string>& tokens)
-    : TokenTable(std::vector<std::string_view>(tokens.begin(), tokens.end())) {}
+namespace {
 
-TokenTable::TokenTable(const std::vector<std::string_view>& tokens)
-    : ranks_(tokens.size(), kNoRank) {
-  std::size_t total = 0;
+OrderedStrings ordered(const std::vector<std::string>& tokens) {
+  OrderedStrings strings{{tokens.begin(), tokens.end()}, {}};
+  std::vector<TokenId> ids;
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    if (!tokens[id].empty()) order_.push_back(static_cast<TokenId>(id));
-    total += tokens[id].size();
+    if (!tokens[id].empty()) ids.push_back(static_cast<TokenId>(id));
   }
-  if (order_.empty()) throw TokenizerFormat("the vocabulary has no token with bytes");
-  ByteStringOrder sorted = sorted_by_bytes(tokens, order_);
-  order_ = std::move(sorted.ids);
-  shared_prefix_ = std::move(sorted.shared);
+  strings.order = sorted_by_bytes(strings.strings, ids);
+  return strings;
+}
 
+}  // namespace
+
+TokenTable::TokenTable(const std::vector<std::string>& tokens) : TokenTable(ordered(tokens)) {}
+
+TokenTable::TokenTable(OrderedStrings ordered_tokens)
+    : order_(std::move(ordered_tokens.order.ids)),
+      ranks_(ordered_tokens.strings.size(), kNoRank),
+      shared_prefix_(std::move(ordered_tokens.order.shared)) {
+  if (order_.empty()) throw TokenizerFormat("the vocabulary has no token with bytes");
+  const std::vector<std::string_view>& tokens = ordered_tokens.strings;
+  std::size_t total = 0;
+  for (const std::string_view token : tokens) total += token.size();
   offsets_.reserve(order_.size() + 1);
   offsets_.push_back(0);
   bytes_.reserve(total);
