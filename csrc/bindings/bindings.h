@@ -10,6 +10,7 @@ void register_errors(nanobind::module_& m);
 void register_pretokenizer(nanobind::module_& m);
 void register_tokenizer(nanobind::module_& m);
 void register_byte_pairs(nanobind::module_& m);
+void register_reading(nanobind::module_& m);
 void register_byte_stream(nanobind::module_& m);
 
 }  // namespace nextbyte

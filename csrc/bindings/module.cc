@@ -7,5 +7,6 @@ NB_MODULE(_core, m) {
   nextbyte::register_pretokenizer(m);
   nextbyte::register_tokenizer(m);
   nextbyte::register_byte_pairs(m);
+  nextbyte::register_reading(m);
   nextbyte::register_byte_stream(m);
 }

@@ -3,12 +3,15 @@
 #define NEXTBYTE_BINDINGS_TOKENS_IN_H_
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tokenizer/bpe_merges.h"
 #include "tokenizer/tokenizer.h"
 
 namespace nextbyte {
@@ -16,7 +19,12 @@ namespace nextbyte {
 using TokenizerPointer = std::shared_ptr<Tokenizer>;
 using TokenBytes = nanobind::typed<nanobind::list, nanobind::bytes>;
 
+// Rows (left, right, result) of ids.
+using MergeRows = nanobind::
+    ndarray<const std::uint32_t, nanobind::shape<-1, 3>, nanobind::c_contig, nanobind::device::cpu>;
+
 std::vector<std::string> to_strings(const TokenBytes& tokens);
+std::vector<Merge> to_merges(const MergeRows& rows);
 
 // Wraps `family` in what every tokenizer has. Call without the GIL.
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -18,7 +24,7 @@ class BytePairs:
     stages
         The pre-tokenizer's split patterns, applied in order, each to the pieces of the one before.
     merges
-        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+        Rows (left, right, result) of token ids in order of rank, or None where `ranks` says it all.
     ranks
         tiktoken's form: the priority of each token's bytes (`NO_RANK`: takes no part), or None.
     whole_pieces
@@ -26,8 +32,8 @@ class BytePairs:
     """
 
     stages: list[str]
-    merges: list[tuple[int, int, int]] | None = None
-    ranks: list[int] | None = None
+    merges: NDArray[np.uint32] | Sequence[tuple[int, int, int]] | None = None
+    ranks: NDArray[np.uint32] | Sequence[int] | None = None
     whole_pieces: bool = False
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.errors import UnsupportedTokenizerError
-from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.gguf_metadata import read_gguf_metadata
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
-from nextbyte.formats.vocabulary import arrange
+from nextbyte.formats.vocabulary import arrange_byte_level
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +43,7 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
     _require_byte_level_bpe(metadata)
     pre_tokenizer = _pre_tokenizer(metadata)
     ordinary, special_tokens = _sort_tokens(metadata, ignore_words=ignore_added_words)
-    # Spellings outside the byte alphabet can come out of no text: they are holes.
-    spelled = ((decode_byte_alphabet(spelling) or b"", i) for spelling, i in ordinary.items())
-    token_bytes = arrange(spelled, special_tokens, source=str(path))
+    token_bytes = arrange_byte_level(ordinary, special_tokens, source=str(path))
     size = len(metadata["tokens"].value)
     token_bytes += [b""] * (size - len(token_bytes))  # the last ids may be unused
     return TokenizerDescription(

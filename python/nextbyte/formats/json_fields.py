@@ -42,7 +42,7 @@ class JsonField:
             It cannot be read, is not UTF-8 or not JSON, or is nested too deep.
         """
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = json.loads(path.read_bytes().decode("utf-8"))
         except OSError as error:
             raise TokenizerFormatError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, RecursionError) as error:
@@ -68,8 +68,10 @@ class JsonField:
     def text(self) -> str:
         """Return the value, which must be text without lone surrogates."""
         value: str = self._expect(str)
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise self.error(f"has a lone surrogate: {value!r:.80}")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self.error(f"has a lone surrogate: {value!r:.80}") from None
         return value
 
     def flag(self, *, default: bool) -> bool:

@@ -6,15 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
-from nextbyte.formats.byte_alphabet import decode_byte_alphabet
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+from nextbyte.formats.vocabulary import MAX_TOKENS, arrange_byte_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nextbyte.formats.json_fields import JsonField
 
 
@@ -45,9 +42,7 @@ def describe_tokenizer_json(
     stages = _stages(document["pre_tokenizer"])
     special_tokens = _added_tokens(document["added_tokens"], ignore_words=ignore_added_words)
     vocabulary: dict[str, int] = model["vocab"].object()
-    token_bytes = arrange(
-        _ordinary_tokens(vocabulary, special_tokens), special_tokens, source=document.source
-    )
+    token_bytes = arrange_byte_level(vocabulary, special_tokens, source=document.source)
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
@@ -157,15 +152,3 @@ def _added_tokens(added: JsonField, *, ignore_words: bool) -> dict[str, int]:
             )
         special_tokens[content] = token["id"].integer(limit=MAX_TOKENS)
     return special_tokens
-
-
-def _ordinary_tokens(
-    vocabulary: dict[str, int], special_tokens: dict[str, int]
-) -> Iterator[tuple[bytes, int]]:
-    """Yield bytes and id of what is only in the vocabulary.
-
-    Spellings outside the byte alphabet can come out of no text: they are holes.
-    """
-    for spelling, token in vocabulary.items():
-        if special_tokens.get(spelling) != token:
-            yield decode_byte_alphabet(spelling) or b"", token

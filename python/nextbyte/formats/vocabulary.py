@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError
+from nextbyte.formats.byte_alphabet import LETTERS, decode_byte_alphabet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAX_TOKENS: Final = 1 << 24
 """Ids must be below this: a damaged file must not make a list of astronomical length."""
+
+
+def arrange_byte_level(
+    vocabulary: dict[str, int], special_tokens: dict[str, int], *, source: str
+) -> list[bytes]:
+    """Do what `arrange` does for tokens in the byte alphabet.
+
+    Entries of the vocabulary that are special tokens are only that. Spellings outside the alphabet
+    can come out of no text: they are holes.
+    """
+    token_bytes = _core.byte_level_tokens(vocabulary, special_tokens, LETTERS)
+    if token_bytes is None:  # something is wrong or odd: say what, or do without the fast way
+        ordinary = _ordinary_tokens(vocabulary, special_tokens)
+        token_bytes = arrange(ordinary, special_tokens, source=source)
+    return token_bytes
+
+
+def _ordinary_tokens(
+    vocabulary: dict[str, int], special_tokens: dict[str, int]
+) -> Iterator[tuple[bytes, int]]:
+    for spelling, token in vocabulary.items():
+        if special_tokens.get(spelling) != token:
+            yield decode_byte_alphabet(spelling) or b"", token
 
 
 def arrange(
