@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nextbyte.compiling import compile_tokenizer
+from nextbyte.description_cache import described
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
 from nextbyte.formats.gguf import load_gguf
@@ -65,7 +66,11 @@ class Tokenizer:
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
 
@@ -76,6 +81,9 @@ class Tokenizer:
         ignore_added_words
             Accept a file whose added tokens are not all special. Its own encoder reads such tokens
             out of text; this tokenizer is then exact for the encoder with that switched off.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -88,7 +96,15 @@ class Tokenizer:
         if path.is_dir():
             path /= "tokenizer.json"
         _require_file(path, "tokenizer.json")
-        return cls(load_any(path, ignore_added_words=ignore_added_words))
+        return cls(
+            described(
+                path,
+                lambda: load_any(path, ignore_added_words=ignore_added_words),
+                loader=f"any {path.suffix.lower()}",
+                options={"ignore_added_words": ignore_added_words},
+                cache=cache,
+            )
+        )
 
     @classmethod
     def from_pretrained(
@@ -112,6 +128,7 @@ class Tokenizer:
         *,
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load a tiktoken rank file, which has no pre-tokenizer of its own.
 
@@ -123,14 +140,29 @@ class Tokenizer:
             The pre-tokenizer: "gpt2", "cl100k", "o200k", "llama3", "qwen2", or a regex.
         special_tokens
             Content and id of each special token.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
         """
         path = Path(path)
         _require_file(path, "rank file")
-        return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
+        return cls(
+            described(
+                path,
+                lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
+                loader="tiktoken",
+                options={"pattern": pattern, "special_tokens": dict(special_tokens or {})},
+                cache=cache,
+            )
+        )
 
     @classmethod
     def from_gguf(
-        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load the tokenizer of a GGUF file, with weights or without.
 
@@ -145,6 +177,9 @@ class Tokenizer:
         ignore_added_words
             Accept user-defined tokens. Their own encoder reads them out of text; this tokenizer is
             then exact for the encoder with that switched off.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -155,11 +190,27 @@ class Tokenizer:
         """
         path = Path(path)
         _require_file(path, "GGUF file")
-        return cls(load_gguf(path, ignore_added_words=ignore_added_words))
+        return cls(
+            described(
+                path,
+                lambda: load_gguf(path, ignore_added_words=ignore_added_words),
+                loader="gguf",
+                options={"ignore_added_words": ignore_added_words},
+                cache=cache,
+            )
+        )
 
     @classmethod
-    def from_tekken(cls, path: str | os.PathLike[str]) -> Tokenizer:
+    def from_tekken(cls, path: str | os.PathLike[str], *, cache: bool = True) -> Tokenizer:
         """Load Mistral's `tekken.json`, as the package mistral-common ships it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -170,7 +221,7 @@ class Tokenizer:
         """
         path = Path(path)
         _require_file(path, "tekken.json")
-        return cls(load_tekken(path))
+        return cls(described(path, lambda: load_tekken(path), loader="tekken", cache=cache))
 
     @property
     def compiled(self) -> _core.CompiledTokenizer:

@@ -30,8 +30,17 @@ MAX_ENTRIES: Final = MAX_TOKENS
 _MAX_DEPTH: Final = 4  # of arrays in arrays
 _VERSIONS: Final = (2, 3)
 _SCALARS: Final = {
-    **{0: "u1", 1: "i1", 2: "u2", 3: "i2", 4: "u4", 5: "i4", 6: "f4"},
-    **{7: "?", 10: "u8", 11: "i8", 12: "f8"},
+    0: "u1",
+    1: "i1",
+    2: "u2",
+    3: "i2",
+    4: "u4",
+    5: "i4",
+    6: "f4",
+    7: "?",
+    10: "u8",
+    11: "i8",
+    12: "f8",
 }
 _BOOL, _TEXT, _ARRAY = 7, 8, 9
 
