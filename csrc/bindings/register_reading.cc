@@ -4,17 +4,19 @@
 // for anything else, and the reader, which knows what to say about it, goes through them itself.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/string_view.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "support/base64.h"
 #include "tokenizer/spelling_index.h"
 
 namespace nb = nanobind;
@@ -214,6 +216,38 @@ nb::object cut_bytes(const nb::bytes& data, const Lengths& lengths) {
   return at == data.size() ? nb::object(parts) : nb::object(nb::none());
 }
 
+nb::object decode_base64_texts(const nb::list& texts) {
+  nb::list decoded;
+  std::string bytes;
+  for (Py_ssize_t i = 0; i < PyList_Size(texts.ptr()); ++i) {
+    std::string_view text;
+    if (!utf8_of(PyList_GetItem(texts.ptr(), i), text) || !decode_base64(text, bytes)) {
+      return nb::none();
+    }
+    decoded.append(nb::bytes(bytes.data(), bytes.size()));
+  }
+  return decoded;
+}
+
+// Lines "base64 rank\n" of the ranks 0, 1, 2, ...; the last may have no end.
+nb::object read_rank_lines(const nb::bytes& data) {
+  nb::list tokens;
+  std::string bytes;
+  std::string_view rest(data.c_str(), data.size());
+  for (std::size_t rank = 0; !rest.empty(); ++rank) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const std::size_t blank = std::min(line.find(' '), line.size());
+    if (rank >= kMaxTokens || line.substr(blank) != " " + std::to_string(rank) ||
+        !decode_base64(line.substr(0, blank), bytes)) {
+      return nb::none();
+    }
+    tokens.append(nb::bytes(bytes.data(), bytes.size()));
+  }
+  return tokens;
+}
+
 }  // namespace
 
 void register_reading(nb::module_& m) {
@@ -233,6 +267,16 @@ void register_reading(nb::module_& m) {
         nb::sig("def resolve_merges(merges: list[typing.Any], vocabulary: dict[str, int], "
                 "token_bytes: list[bytes]) -> numpy.typing.NDArray[numpy.uint32] | None"),
         "(left, right, result) ids of merges by spelling, without those that have a hole.");
+  m.def("decode_base64_texts",
+        &decode_base64_texts,
+        nb::arg("texts"),
+        nb::sig("def decode_base64_texts(texts: list[str]) -> list[bytes] | None"),
+        "What texts in base64 stand for.");
+  m.def("read_rank_lines",
+        &read_rank_lines,
+        nb::arg("data"),
+        nb::sig("def read_rank_lines(data: bytes) -> list[bytes] | None"),
+        "The tokens of a tiktoken rank file whose ranks count up from 0.");
   m.def("cut_bytes",
         &cut_bytes,
         nb::arg("data"),

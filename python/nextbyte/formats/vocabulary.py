@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError
 from nextbyte.formats.byte_alphabet import LETTERS, decode_byte_alphabet
+from nextbyte.formats.description import NO_RANK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 MAX_TOKENS: Final = 1 << 24
 """Ids must be below this: a damaged file must not make a list of astronomical length."""
@@ -28,6 +33,32 @@ def arrange_byte_level(
         ordinary = _ordinary_tokens(vocabulary, special_tokens)
         token_bytes = arrange(ordinary, special_tokens, source=source)
     return token_bytes
+
+
+def arrange_in_order(
+    tokens: list[bytes], first: int, special_tokens: Mapping[str, int], *, source: str
+) -> list[bytes]:
+    """Do what `arrange` does for tokens, none of them empty, whose ids count up from `first`."""
+    end = first + len(tokens)
+    specials = list(special_tokens.values())
+    fits = end <= MAX_TOKENS and set(map(type, specials)) <= {int}
+    if not (
+        tokens
+        and fits
+        and len(set(specials)) == len(specials)
+        and all(0 <= token < first or end <= token < MAX_TOKENS for token in specials)
+    ):
+        pairs = ((data, first + index) for index, data in enumerate(tokens))
+        return arrange(pairs, special_tokens, source=source)
+    after = max([end - 1, *specials]) + 1 - end
+    return [b""] * first + tokens + [b""] * after
+
+
+def ranks_in_order(token_bytes: list[bytes]) -> NDArray[np.uint32]:
+    """Return each id as its own rank; tokens without bytes take no part."""
+    ranks = np.arange(len(token_bytes), dtype=np.uint32)
+    ranks[[token for token, data in enumerate(token_bytes) if not data]] = NO_RANK
+    return ranks
 
 
 def _ordinary_tokens(
