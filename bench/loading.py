@@ -133,11 +133,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
     options = parser.parse_args()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, ",
-        end="",
-    )
-    print(f"tokenizers {tokenizers.__version__}, load {os.getloadavg()[0]:.1f} at the start\n")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    load = os.getloadavg()[0]
+    print(f"{machine}, tokenizers {tokenizers.__version__}, load {load:.1f} at the start\n")
     print(
         "| file | tokens | cold | library | cold / library, by round: median (least to greatest) "
         "| cached | cached, wall | compile alone |"

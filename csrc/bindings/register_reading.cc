@@ -180,20 +180,34 @@ nb::object resolve_merges(const nb::list& merges,
   const SpellingIndex index(std::move(spelled.spellings), std::move(spelled.ids));
   auto triples = std::make_unique<std::vector<std::uint32_t>>();
   triples->reserve(3 * merges.size());
-  for (Py_ssize_t k = 0; k < PyList_Size(merges.ptr()); ++k) {
-    std::string_view left;
-    std::string_view right;
-    if (!parts_of(PyList_GetItem(merges.ptr(), k), left, right)) return nb::none();
-    const SpellingIndex::Hashed hashed_left = SpellingIndex::hashed(left);
-    const SpellingIndex::Hashed hashed_right = SpellingIndex::hashed(right);
-    const TokenId ids[3] = {
-        index.find(hashed_left), index.find(hashed_right), index.find(hashed_left, hashed_right)};
-    bool applies = true;
-    for (const TokenId id : ids) {
-      if (id == kNoToken) return nb::none();
-      applies = applies && has_bytes[id];
+  // In blocks: the look-ups of one are fetched together, which hides most of their waiting.
+  struct Pair {
+    SpellingIndex::Hashed left, right;
+  };
+  std::array<Pair, 16> block;
+  std::uint32_t nearby = 0;
+  const auto size = static_cast<std::size_t>(PyList_Size(merges.ptr()));
+  for (std::size_t begin = 0; begin < size; begin += block.size()) {
+    const std::size_t used = std::min(block.size(), size - begin);
+    for (std::size_t k = 0; k < used; ++k) {
+      std::string_view left;
+      std::string_view right;
+      PyObject* const merge = PyList_GetItem(merges.ptr(), static_cast<Py_ssize_t>(begin + k));
+      if (!parts_of(merge, left, right)) return nb::none();
+      block[k] = {SpellingIndex::hashed(left), SpellingIndex::hashed(right)};
+      index.prefetch(block[k].left);
+      index.prefetch(block[k].right);
     }
-    if (applies) triples->insert(triples->end(), ids, ids + 3);
+    for (std::size_t k = 0; k < used; ++k) {
+      const auto& [left, right] = block[k];
+      const TokenId ids[3] = {index.find(left), index.find(right), index.find(left, right, nearby)};
+      bool applies = true;
+      for (const TokenId id : ids) {
+        if (id == kNoToken) return nb::none();
+        applies = applies && has_bytes[id];
+      }
+      if (applies) triples->insert(triples->end(), ids, ids + 3);
+    }
   }
   const std::size_t count = triples->size() / 3;
   std::uint32_t* const data = triples->data();

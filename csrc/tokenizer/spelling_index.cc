@@ -32,28 +32,42 @@ SpellingIndex::SpellingIndex(std::vector<std::string_view> spellings, std::vecto
 }
 
 template <typename IsEqual>
-TokenId SpellingIndex::find(std::uint64_t hash, IsEqual is_equal) const noexcept {
+std::uint32_t SpellingIndex::entry_of(std::uint64_t hash, IsEqual is_equal) const noexcept {
   const std::uint64_t key = mixed(hash);
   const auto tag = static_cast<std::uint32_t>(key);
   for (std::size_t at = static_cast<std::size_t>(key >> shift_);;
        at = (at + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[at];
-    if (slot.entry == kFree) return kNoToken;
-    if (slot.tag == tag && is_equal(spellings_[slot.entry])) return ids_[slot.entry];
+    if (slot.entry == kFree || (slot.tag == tag && is_equal(spellings_[slot.entry]))) {
+      return slot.entry;
+    }
   }
 }
 
 TokenId SpellingIndex::find(const Hashed& spelling) const noexcept {
-  return find(spelling.hash, [&](std::string_view found) { return found == spelling.text; });
+  const std::uint32_t entry =
+      entry_of(spelling.hash, [&](std::string_view found) { return found == spelling.text; });
+  return entry == kFree ? kNoToken : ids_[entry];
 }
 
-TokenId SpellingIndex::find(const Hashed& left, const Hashed& right) const noexcept {
-  if (right.text.size() >= powers_.size()) return kNoToken;
-  const std::uint64_t hash = left.hash * powers_[right.text.size()] + right.hash;
-  return find(hash, [&](std::string_view found) {
+TokenId SpellingIndex::find(const Hashed& left,
+                            const Hashed& right,
+                            std::uint32_t& nearby) const noexcept {
+  const auto is_both = [&](std::string_view found) {
     return found.size() == left.text.size() + right.text.size() && found.starts_with(left.text) &&
            found.ends_with(right.text);
-  });
+  };
+  for (const std::uint32_t guess : {nearby, nearby + 1}) {
+    if (guess < spellings_.size() && is_both(spellings_[guess])) return ids_[nearby = guess];
+  }
+  if (right.text.size() >= powers_.size()) return kNoToken;
+  const std::uint32_t entry =
+      entry_of(left.hash * powers_[right.text.size()] + right.hash, is_both);
+  return entry == kFree ? kNoToken : ids_[nearby = entry];
+}
+
+void SpellingIndex::prefetch(const Hashed& spelling) const noexcept {
+  __builtin_prefetch(&slots_[static_cast<std::size_t>(mixed(spelling.hash) >> shift_)]);
 }
 
 }  // namespace nextbyte

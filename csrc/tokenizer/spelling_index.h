@@ -31,7 +31,11 @@ class SpellingIndex {
 
   // The id, or kNoToken.
   TokenId find(const Hashed& spelling) const noexcept;
-  TokenId find(const Hashed& left, const Hashed& right) const noexcept;
+  // That of the two written together. `nearby` is where the last one was found: lists of merges
+  // mostly go through their results in order, so the same entry and the next are tried first.
+  TokenId find(const Hashed& left, const Hashed& right, std::uint32_t& nearby) const noexcept;
+  // Fetches what find() will touch first.
+  void prefetch(const Hashed& spelling) const noexcept;
 
  private:
   static constexpr std::uint64_t kBase = 0x9E3779B97F4A7C15U;
@@ -40,8 +44,9 @@ class SpellingIndex {
     std::uint32_t tag = 0;
     std::uint32_t entry = kFree;
   };
+  // The entry, or kFree.
   template <typename IsEqual>
-  TokenId find(std::uint64_t hash, IsEqual is_equal) const noexcept;
+  std::uint32_t entry_of(std::uint64_t hash, IsEqual is_equal) const noexcept;
 
   std::vector<std::string_view> spellings_;
   std::vector<TokenId> ids_;
