@@ -4,9 +4,16 @@
 NB_MODULE(_core, m) {
   m.doc() = "Compiled core of nextbyte: tokenizer tables, cover tracker, byte masses.";
   nextbyte::register_errors(m);
+  nextbyte::register_normal_form(m);
   nextbyte::register_pretokenizer(m);
   nextbyte::register_tokenizer(m);
   nextbyte::register_byte_pairs(m);
   nextbyte::register_reading(m);
+  nextbyte::register_character_pairs(m);
+  nextbyte::register_unigram(m);
+  nextbyte::register_longest_match(m);
+  nextbyte::register_witnesses(m);
   nextbyte::register_byte_stream(m);
+  nextbyte::register_figures(m);
+  nextbyte::register_self_check(m);
 }

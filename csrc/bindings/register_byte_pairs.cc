@@ -24,9 +24,10 @@ using Ranks = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::de
 TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
                          BpeMerges merges,
                          const std::vector<std::string>& stages,
-                         bool whole_pieces) {
-  auto family =
-      std::make_unique<const BytePairFamily>(vocabulary, std::move(merges), stages, whole_pieces);
+                         bool whole_pieces,
+                         const std::string& normal_form) {
+  auto family = std::make_unique<const BytePairFamily>(
+      vocabulary, std::move(merges), stages, whole_pieces, normal_form_named(normal_form));
   return assemble(std::move(vocabulary), std::move(family));
 }
 
@@ -34,28 +35,30 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
                              const MergeRows& merges,
                              const std::vector<std::string>& stages,
                              bool whole_pieces,
+                             const std::string& normal_form,
                              const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
   const std::vector<Merge> list = to_merges(merges);
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
   BpeMerges compiled = BpeMerges::from_merges(vocabulary->token_bytes(), list);
-  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
 TokenizerPointer from_ranks(const TokenBytes& token_bytes,
                             const Ranks& rank_of_id,
                             const std::vector<std::string>& stages,
                             bool whole_pieces,
+                            const std::string& normal_form,
                             const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
   const std::vector<std::uint32_t> ranks(rank_of_id.data(),
                                          rank_of_id.data() + rank_of_id.shape(0));
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
-  BpeMerges compiled =
-      BpeMerges::from_ranks(vocabulary->token_bytes(), ranks, &vocabulary->order());
-  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces);
+  BpeMerges compiled = BpeMerges::from_ranks(
+      vocabulary->token_bytes(), ranks, BaseSymbols::kBytes, &vocabulary->order());
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
 }  // namespace
@@ -68,10 +71,11 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("stages"),
         nb::kw_only(),
         nb::arg("whole_pieces"),
+        nb::arg("normal_form"),
         nb::arg("added"),
         nb::sig("def compile_byte_pair_merges(token_bytes: list[bytes], "
                 "merges: numpy.typing.NDArray[numpy.uint32], stages: collections.abc.Sequence[str],"
-                " *, whole_pieces: bool, added: collections.abc.Sequence[int]) "
+                " *, whole_pieces: bool, normal_form: str, added: collections.abc.Sequence[int]) "
                 "-> CompiledTokenizer"),
         "Byte-level BPE from (left, right, result) merges in rank order.");
   m.def("compile_byte_pair_ranks",
@@ -81,10 +85,11 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("stages"),
         nb::kw_only(),
         nb::arg("whole_pieces"),
+        nb::arg("normal_form"),
         nb::arg("added"),
         nb::sig("def compile_byte_pair_ranks(token_bytes: list[bytes], "
                 "ranks: numpy.typing.NDArray[numpy.uint32], stages: collections.abc.Sequence[str],"
-                " *, whole_pieces: bool, added: collections.abc.Sequence[int]) "
+                " *, whole_pieces: bool, normal_form: str, added: collections.abc.Sequence[int]) "
                 "-> CompiledTokenizer"),
         "Byte-level BPE from tiktoken ranks; 2**32 - 1 for ids that take no part in merges.");
 }

@@ -66,6 +66,33 @@ Raises
 nextbyte.errors.InvalidInputError
     If the text is not UTF-8.
 )doc")
+      .def(
+          "splits_of_prefix",
+          [](const Pretokenizer& self, const nb::bytes& text) {
+            const std::string_view bytes(static_cast<const char*>(text.data()), text.size());
+            const nb::gil_scoped_release release;
+            return self.splits_of_prefix(bytes);
+          },
+          "text"_a,
+          R"doc(
+Every way in which a text is split when it goes on.
+
+Parameters
+----------
+text
+    Valid UTF-8.
+
+Returns
+-------
+list of list of int
+    The byte offsets inside `text` at which pieces start, for each outcome that some continuation
+    of `text`, the empty one included, brings about. Not the offset behind the text.
+
+Raises
+------
+nextbyte.errors.InvalidInputError
+    If the text is not UTF-8.
+)doc")
       .def_prop_ro("num_classes", &Pretokenizer::num_classes, "Number of character classes.")
       .def_prop_ro("num_raw_states", &Pretokenizer::num_raw_states, "Number of live raw states.")
       .def_prop_ro("num_subsets",

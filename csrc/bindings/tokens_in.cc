@@ -1,6 +1,8 @@
 // Copies token bytes out of Python, and puts the parts of a compiled tokenizer together.
 #include "bindings/tokens_in.h"
 
+#include "tokenizer/added_tokens.h"
+
 namespace nb = nanobind;
 
 namespace nextbyte {
@@ -26,7 +28,11 @@ std::vector<Merge> to_merges(const MergeRows& rows) {
 
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
-                          std::string lead) {
+                          std::string lead,
+                          const std::vector<std::string>& forbidden) {
+  if (!vocabulary->added().empty() || !forbidden.empty()) {
+    family = std::make_unique<const AddedTokensFamily>(vocabulary, std::move(family), forbidden);
+  }
   return std::make_shared<Tokenizer>(std::move(vocabulary), std::move(family), std::move(lead));
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tokenizer/bpe_merges.h"
+#include "tokenizer/normal_form.h"
 #include "tokenizer/tokenizer.h"
 
 namespace nextbyte {
@@ -26,10 +27,15 @@ using MergeRows = nanobind::
 std::vector<std::string> to_strings(const TokenBytes& tokens);
 std::vector<Merge> to_merges(const MergeRows& rows);
 
-// Wraps `family` in what every tokenizer has. Call without the GIL.
+// "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
+NormalForm normal_form_named(const std::string& name);
+
+// Wraps `family`, which tokenizes segments, in what every tokenizer has: added tokens, and
+// spellings that occur in no segment (added_tokens.h). Call without the GIL.
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
-                          std::string lead = "");
+                          std::string lead = "",
+                          const std::vector<std::string>& forbidden = {});
 
 }  // namespace nextbyte
 

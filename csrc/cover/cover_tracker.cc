@@ -28,9 +28,11 @@ void release_chain(std::shared_ptr<const Node> node, Link link) {
 }  // namespace
 
 Context::Context(std::shared_ptr<const Context> parent,
+                 TokenId token,
                  const ContextState& state,
                  std::size_t position)
     : parent_(std::move(parent)),
+      token_(token),
       state_(state),
       position_(position),
       depth_(parent_ ? parent_->depth_ + 1 : 0),
@@ -48,7 +50,7 @@ CoverTracker::Frame::~Frame() {
 
 CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
     : tokenizer_(std::move(tokenizer)) {
-  auto root = std::make_shared<const Context>(nullptr, tokenizer_->initial(), 0);
+  auto root = std::make_shared<const Context>(nullptr, kNoToken, tokenizer_->initial(), 0);
   auto frame = std::make_shared<Frame>();
   frame->entries.push_back({root, tokenizer_->table().root()});
   frame_ = std::move(frame);
@@ -79,8 +81,9 @@ bool CoverTracker::push(std::uint8_t byte) {
       ++rest;
       if (live.allowed->test(exact)) {
         const ContextState state = tokenizer_->advance(live.context->state(), exact);
-        started.push_back(
-            enter(std::make_shared<const Context>(live.context, state, position), table.root()));
+        started.push_back(enter(
+            std::make_shared<const Context>(live.context, table.order()[exact], state, position),
+            table.root()));
       }
     }
     if (live.allowed->any(rest, cursor.last)) next.push_back({live.context, cursor, live.allowed});

@@ -18,7 +18,11 @@ namespace nextbyte {
 // pushed bytes. One LM evaluation each, when it is needed. Parents are shared.
 class Context {
  public:
-  Context(std::shared_ptr<const Context> parent, const ContextState& state, std::size_t position);
+  // `token` leads from the parent to `state`; kNoToken for the root.
+  Context(std::shared_ptr<const Context> parent,
+          TokenId token,
+          const ContextState& state,
+          std::size_t position);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -26,7 +30,7 @@ class Context {
   const Context* parent() const noexcept { return parent_.get(); }
   const std::shared_ptr<const Context>& shared_parent() const noexcept { return parent_; }
   const ContextState& state() const noexcept { return state_; }
-  TokenId token() const noexcept { return state_.last; }       // kNoToken for the root
+  TokenId token() const noexcept { return token_; }            // kNoToken for the root
   std::size_t position() const noexcept { return position_; }  // bytes decoded by the sequence
   std::size_t depth() const noexcept { return depth_; }        // tokens in the sequence
   std::uint64_t id() const noexcept { return id_; }            // unique in the process
@@ -51,6 +55,7 @@ class Context {
 
  private:
   mutable std::shared_ptr<const Context> parent_;
+  TokenId token_;
   ContextState state_;
   std::size_t position_;
   std::size_t depth_;

@@ -164,6 +164,32 @@ std::vector<ByteStream::ContextPointer> ByteStream::pending(bool current) {
   return needed;
 }
 
+namespace {
+
+// Lets the family confirm the tokens that weigh most. Returns the share of the mass of all tokens
+// that it did not confirm.
+double choose_tokens(const AllowedTokens& allowed,
+                     const TokenTable& table,
+                     const kernels::LogitRow& row,
+                     std::vector<std::uint64_t>& mask) {
+  const std::size_t size = table.size();
+  mask.assign((size + 63) / 64, ~std::uint64_t{0});
+  if (size % 64 != 0) mask.back() >>= 64 - size % 64;
+  std::vector<double> masses(size);
+  const TokenId* order = table.order().data();
+  const double shift = kernels::masked_maximum(row, order, mask.data(), size);
+  if (shift == kImpossible) return 0.0;
+  const double total = kernels::masked_masses(row, order, mask.data(), size, shift, masses.data());
+  allowed.choose(masses, mask);
+  double confirmed = 0.0;
+  for (std::size_t rank = 0; rank < size; ++rank) {
+    if ((mask[rank / 64] >> (rank % 64) & 1U) != 0) confirmed += masses[rank];
+  }
+  return std::max(0.0, 1.0 - confirmed / total);
+}
+
+}  // namespace
+
 ByteStream::Row ByteStream::make_row(const Context& context,
                                      const AllowedTokens& allowed,
                                      const kernels::LogitRow& row) const {
@@ -178,7 +204,11 @@ ByteStream::Row ByteStream::make_row(const Context& context,
 
   const TokenTable& table = tokenizer.table();
   std::vector<std::uint64_t> mask;
-  allowed.copy_words(table.size(), mask);
+  if (allowed.wants_masses()) {
+    result.unconfirmed = choose_tokens(allowed, table, row, mask);
+  } else {
+    allowed.copy_words(table.size(), mask);
+  }
   const bool may_end = tokenizer.may_end(context.state());
   double shift = kernels::masked_maximum(row, table.order().data(), mask.data(), table.size());
   if (may_end) {
@@ -262,6 +292,7 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
   }
   ByteLogprobs masses{};
   double total = 0.0;
+  double weights = 0.0, unconfirmed = 0.0;
   for (const LiveContext& live : tracker_.live()) {
     const double log_weight = weight(*live.context, *base);
     if (log_weight == kImpossible) continue;
@@ -270,6 +301,8 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
       throw InvalidInput("a row of logits is missing: provide() every pending context first");
     }
     require_mass(*row, *live.context);
+    weights += std::exp(log_weight - greatest);
+    unconfirmed += std::exp(log_weight - greatest) * row->unconfirmed;
     const double scale = std::exp(log_weight - greatest) / row->total;
     tracker_.tokenizer().table().for_each_child(
         live.cursor, [&](std::uint8_t byte, Rank first, Rank last) {
@@ -288,6 +321,7 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
   }
   for (double& mass : masses) mass = std::log(mass / total);
   logprobs_ = masses;
+  unconfirmed_ = unconfirmed / weights;
   return *logprobs_;
 }
 

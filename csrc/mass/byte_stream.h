@@ -56,6 +56,11 @@ class ByteStream {
   // if one that has any gives none to the tokens that may follow it.
   const ByteLogprobs& next_byte_logprobs();
 
+  // Of the model's mass after the live contexts, the share on tokens that are left out although
+  // nobody knows that they cannot follow (WitnessFamily); 0 for exact families. As of the last
+  // next_byte_logprobs().
+  double unconfirmed() const noexcept { return unconfirmed_; }
+
   // Forgets the rows that rule out all that may follow: pending() asks for them again, and the
   // model may be mended by then. next_byte_logprobs() does so itself before it throws.
   void drop_massless_rows();
@@ -77,7 +82,8 @@ class ByteStream {
     std::vector<double> masses;
     double total = 0.0;
     double end_of_text = 0.0;
-    bool any_finite = true;  // false: every logit was -inf
+    bool any_finite = true;    // false: every logit was -inf
+    double unconfirmed = 0.0;  // share of the model's mass on tokens without a witness
   };
   Row make_row(const Context& context,
                const AllowedTokens& allowed,
@@ -101,6 +107,7 @@ class ByteStream {
   std::vector<TokenId> end_tokens_;
   std::vector<std::pair<ContextPointer, std::shared_ptr<const Row>>> rows_;  // of live contexts
   std::optional<ByteLogprobs> logprobs_;  // at the current position
+  double unconfirmed_ = 0.0;
 };
 
 }  // namespace nextbyte

@@ -7,11 +7,13 @@
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "support/error.h"
 #include "tokenizer/bpe_merges.h"
 #include "tokenizer/token_splits.h"
+#include "tokenizer/unicode.h"
 
 namespace nextbyte {
 namespace {
@@ -32,7 +34,22 @@ std::vector<std::uint32_t> counting_sort(const std::vector<std::uint32_t>& value
   return order;
 }
 
-void check_sizes(const std::vector<std::string>& tokens) {
+bool is_base_symbol(std::string_view bytes, BaseSymbols base) noexcept {
+  if (bytes.empty()) return false;
+  return (base == BaseSymbols::kBytes ? 1 : decode_scalar(bytes, 0).length) == bytes.size();
+}
+
+void check_utf8(std::string_view bytes, std::size_t id) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const unsigned length = decode_scalar(bytes, at).length;
+    if (length == 0) {
+      throw TokenizerFormat("token " + std::to_string(id) + " is not valid UTF-8");
+    }
+    at += length;
+  }
+}
+
+void check_tokens(const std::vector<std::string>& tokens, BaseSymbols base) {
   if (tokens.size() >= kNoToken) {
     throw TokenizerFormat("a vocabulary must have fewer than 2^32 - 1 ids");
   }
@@ -40,6 +57,7 @@ void check_sizes(const std::vector<std::string>& tokens) {
     if (tokens[id].size() >= kNoToken) {
       throw TokenizerFormat("token " + std::to_string(id) + " is longer than 2^32 - 2 bytes");
     }
+    if (base == BaseSymbols::kCharacters) check_utf8(tokens[id], id);
   }
 }
 
@@ -105,8 +123,8 @@ void keep_owners(ByteStringOrder& order,
 
 }  // namespace
 
-void BpeMerges::add_byte_token(std::uint8_t byte, TokenId t) {
-  byte_tokens_[byte] = t;
+void BpeMerges::add_base_symbol(std::string_view bytes, TokenId t) {
+  if (bytes.size() == 1) byte_tokens_[static_cast<std::uint8_t>(bytes[0])] = t;
   left_[t].last = right_[t].last = 0;
   euler_order_.push_back(t);
 }
@@ -134,8 +152,9 @@ void BpeMerges::prefetch(const Merge& merge) const noexcept {
 }
 
 BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
-                                 const std::vector<Merge>& merges) {
-  check_sizes(tokens);
+                                 const std::vector<Merge>& merges,
+                                 BaseSymbols base) {
+  check_tokens(tokens, base);
   if (merges.size() > kMaxRank) {
     throw TokenizerFormat("a merge list must have fewer than 2^32 - 2 merges");
   }
@@ -147,12 +166,12 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
   const std::vector<bool> replaced = replaced_merges(merges, tokens.size());
 
   BpeMerges built(tokens.size(), std::min(tokens.size(), merges.size()));
+  std::unordered_set<std::string_view> symbols;
   std::size_t taking_part = 0;
   for (TokenId t = 0; t < tokens.size(); ++t) {
     taking_part += tokens[t].empty() ? 0 : 1;
-    if (tokens[t].size() != 1) continue;
-    const auto byte = static_cast<std::uint8_t>(tokens[t][0]);
-    if (built.byte_tokens_[byte] == kNoToken) built.add_byte_token(byte, t);
+    if (!is_base_symbol(tokens[t], base)) continue;
+    if (symbols.insert(tokens[t]).second) built.add_base_symbol(tokens[t], t);
   }
   const std::vector<std::uint32_t> order = counting_sort(lengths);
   for (std::size_t at = 0; at < order.size(); ++at) {
@@ -168,8 +187,9 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
 
 BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
                                 const std::vector<std::uint32_t>& ranks,
+                                BaseSymbols base,
                                 const ByteStringOrder* order) {
-  check_sizes(tokens);
+  check_tokens(tokens, base);
   if (ranks.size() != tokens.size()) {
     throw TokenizerFormat("there are " + std::to_string(tokens.size()) + " tokens but " +
                           std::to_string(ranks.size()) + " ranks");
@@ -224,7 +244,7 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
       if (ahead.left != kNoToken) built.prefetch(ahead);
     }
     const TokenId t = by_length[at];
-    if (lengths[t] == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[t][0]), t);
+    if (is_base_symbol(bytes[t], base)) built.add_base_symbol(bytes[t], t);
     if (first[t].left == kNoToken || built.add_if_last_step(first[t], ranks[t] + 1)) continue;
     find_others(t);
     for (const auto& [_, merge] : others) {

@@ -46,6 +46,25 @@ std::uint64_t ByteAutomaton::possible_classes(const ByteAutomatonState& state) c
                                     (bytes & 0x3F));
 }
 
+bool ByteAutomaton::may_stay_normal(const ByteAutomatonState& state) const noexcept {
+  const std::uint32_t bytes = state.pending;
+  const std::uint32_t second = bytes & 0x3F;
+  switch (state.pending_length) {
+    case 1:
+      if (bytes >= 0xF0) return true;  // among so many characters some always does
+      return bytes < 0xE0 ? normal_form_->survives_block64(state.normal, bytes & 0x1F)
+                          : normal_form_->survives_block4096(state.normal, bytes & 0x0F);
+    case 2:
+      return bytes >> 8 < 0xF0
+                 ? normal_form_->survives_block64(state.normal, (bytes >> 8 & 0x0F) << 6 | second)
+                 : normal_form_->survives_block4096(state.normal,
+                                                    (bytes >> 8 & 0x07) << 6 | second);
+    default:
+      return normal_form_->survives_block64(
+          state.normal, (bytes >> 16 & 0x07) << 12 | (bytes >> 8 & 0x3F) << 6 | second);
+  }
+}
+
 bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
   char32_t scalar = byte;
   if (state.piece != ByteTrie::kOff) state.piece = whole_pieces_->step(state.piece, byte);
@@ -78,6 +97,9 @@ bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noe
     }
   }
   if (state.pending_length != 0) {
+    // Whether one and the same character is of a live class and keeps the normal form is for
+    // co-liveness to find out.
+    if (normal_form_ != nullptr && !may_stay_normal(state)) return false;
     const std::uint64_t possible = possible_classes(state);
     unsigned open = 0;
     for (const unsigned flag : {kContinue, kBoundary}) {
@@ -88,6 +110,10 @@ bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noe
     }
     state.flags = static_cast<std::uint8_t>(open);
     return open != 0;
+  }
+  if (normal_form_ != nullptr) {
+    state.normal = normal_form_->step(state.normal, scalar);
+    if (state.normal == kDeadNormalForm) return false;
   }
   state.subset = pretokenizer_->step(state.subset, pretokenizer_->class_of(scalar), state.flags);
   state.flags = kContinue;

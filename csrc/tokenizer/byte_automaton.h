@@ -7,21 +7,24 @@
 #include <string_view>
 
 #include "tokenizer/byte_trie.h"
+#include "tokenizer/normal_form.h"
 #include "tokenizer/pretokenizer.h"
 
 namespace nextbyte {
 
-// State (S, pi, M, w) (docs/theory.md 4):
+// State (S, pi, M, w, f) (docs/theory.md 4):
 // S = subset after the last whole character, pi = the 0..3 pending bytes of a character, M = the
 // boundary flags still open for that character. Flags that no completion of pi can use are closed
 // at once, so that equal futures have equal states. w = the bytes of the current piece as a node of
-// the trie of whole pieces (section 7), off the trie nearly always.
+// the trie of whole pieces (section 7), off the trie nearly always. f = the state of the normal
+// form that texts are in.
 struct ByteAutomatonState {
   SubsetId subset = kDeadSubset;
   std::uint8_t flags = kContinue;  // open flags of the character in progress (or of the next one)
   std::uint8_t pending_length = 0;
   std::uint32_t pending = 0;  // pending bytes, first byte most significant
   ByteTrie::Node piece = ByteTrie::kOff;
+  std::uint16_t normal = kNeutralNormalForm;  // of the whole characters
 
   bool at_character_boundary() const noexcept { return pending_length == 0; }
   friend bool operator==(const ByteAutomatonState&, const ByteAutomatonState&) = default;
@@ -32,7 +35,9 @@ struct ByteAutomatonStateHash {
     const std::uint64_t text = std::uint64_t{state.subset} << 40 |
                                std::uint64_t{state.flags} << 36 |
                                std::uint64_t{state.pending_length} << 32 | state.pending;
-    const std::uint64_t mixed = (text ^ std::uint64_t{state.piece} << 17) * 0x9E3779B97F4A7C15u;
+    const std::uint64_t mixed =
+        (text ^ std::uint64_t{state.piece} << 17 ^ std::uint64_t{state.normal} << 50) *
+        0x9E3779B97F4A7C15u;
     return static_cast<std::size_t>(mixed ^ mixed >> 29);
   }
 };
@@ -41,10 +46,14 @@ struct ByteAutomatonStateHash {
 class ByteAutomaton {
  public:
   // `whole_pieces`: pieces that must not end where they are spelled out by several tokens; may be
-  // empty.
-  ByteAutomaton(const Pretokenizer& pretokenizer, const ByteTrie& whole_pieces)
+  // empty. `normal_form`: texts that are not in this form are dead.
+  ByteAutomaton(const Pretokenizer& pretokenizer,
+                const ByteTrie& whole_pieces,
+                NormalForm normal_form)
       : pretokenizer_(&pretokenizer),
-        whole_pieces_(whole_pieces.empty() ? nullptr : &whole_pieces) {}
+        whole_pieces_(whole_pieces.empty() ? nullptr : &whole_pieces),
+        normal_form_(normal_form == NormalForm::kNone ? nullptr
+                                                      : &NormalFormAutomaton::of(normal_form)) {}
 
   ByteAutomatonState initial() const noexcept {
     return {pretokenizer_->initial(), static_cast<std::uint8_t>(kBoundary), 0, 0};
@@ -62,6 +71,17 @@ class ByteAutomaton {
   }
   // A whole token: enter(), then all its bytes. Inside a token no piece boundary is possible.
   bool run(ByteAutomatonState& state, std::string_view bytes, unsigned flags) const noexcept;
+  // Does what comes of a token with these bytes depend on the characters before it, beyond the
+  // pre-tokenizer's state?
+  bool is_sensitive(std::string_view bytes) const noexcept {
+    if (normal_form_ == nullptr) return false;
+    const DecodedScalar first = decode_scalar(bytes, 0);
+    return first.length == 0 || normal_form_->is_sensitive(first.value);
+  }
+  // The number of leading bytes of a text (valid UTF-8) up to which it is normalized.
+  std::size_t normalized_length(std::string_view text) const {
+    return normal_form_ == nullptr ? text.size() : normal_form_->alive_length(text);
+  }
   // May a piece end here?
   bool may_split(const ByteAutomatonState& state) const noexcept {
     return state.piece == ByteTrie::kOff || !whole_pieces_->is_terminal(state.piece);
@@ -74,9 +94,12 @@ class ByteAutomaton {
  private:
   // The classes of the characters that the pending bytes can become; 0 if none can.
   std::uint64_t possible_classes(const ByteAutomatonState& state) const noexcept;
+  // Can the pending bytes become a character that keeps the text in its normal form?
+  bool may_stay_normal(const ByteAutomatonState& state) const noexcept;
 
   const Pretokenizer* pretokenizer_;
-  const ByteTrie* whole_pieces_;  // nullptr: there are none
+  const ByteTrie* whole_pieces_;            // nullptr: there are none
+  const NormalFormAutomaton* normal_form_;  // nullptr: every text is in it
 };
 
 }  // namespace nextbyte

@@ -31,7 +31,7 @@ std::vector<std::string> spellings(const Vocabulary& vocabulary,
 }
 
 OrderedStrings entries(const Vocabulary& vocabulary, const BpeMerges& merges, bool whole_pieces) {
-  return vocabulary.table_entries(
+  return vocabulary.ordered_entries(
       [&](TokenId token) { return whole_pieces || merges.is_canonical_alone(token); });
 }
 
@@ -48,14 +48,15 @@ BitSet ordinary(const Vocabulary& vocabulary, const TokenTable& table) {
 BytePairFamily::BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
                                BpeMerges merges,
                                const std::vector<std::string>& stages,
-                               bool whole_pieces)
+                               bool whole_pieces,
+                               NormalForm normal_form)
     : vocabulary_(std::move(vocabulary)),
       merges_(std::move(merges)),
       pretokenizer_(stages),
       whole_piece_tokens_(only_whole(*vocabulary_, merges_, whole_pieces)),
       whole_pieces_(spellings(*vocabulary_, whole_piece_tokens_)),
       table_(entries(*vocabulary_, merges_, whole_pieces)),
-      automaton_(pretokenizer_, whole_pieces_),
+      automaton_(pretokenizer_, whole_pieces_, normal_form),
       masks_(merges_, table_, automaton_, whole_pieces_, ordinary(*vocabulary_, table_)) {}
 
 ContextState BytePairFamily::initial() const {
@@ -122,26 +123,36 @@ void BytePairFamily::advance_state(const ByteAutomatonState& state,
   if (continues) follow(kContinue);
 }
 
-ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
+bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
   const TokenId token = table_.order()[rank];
-  std::vector<ByteAutomatonState> next;
+  if (vocabulary_->is_added(token)) return false;
+  std::vector<ByteAutomatonState> states;
   for (const ByteAutomatonState& state : states_of(context)) {
-    advance_state(state, context.last, token, next);
+    advance_state(state, context.last, token, states);
   }
-  ContextState result;
-  result.last = token;
-  if (next.empty()) return result;  // only after a token that is not allowed
-  result.automaton = next.front();
-  if (next.size() > 1) {
-    result.detail = std::make_shared<const MoreStates>(next.begin() + 1, next.end());
+  if (states.empty()) return false;
+  next = ContextState();
+  next.last = token;
+  next.automaton = states.front();
+  if (states.size() > 1) {
+    next.detail = std::make_shared<const MoreStates>(states.begin() + 1, states.end());
   }
-  return result;
+  return true;
+}
+
+ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
+  ContextState next;
+  try_advance(context, rank, next);
+  return next;
 }
 
 void BytePairFamily::encode(std::string_view text,
                             std::size_t origin,
                             std::vector<TokenId>& tokens) const {
   if (text.empty()) return;
+  if (const std::size_t length = automaton_.normalized_length(text); length != text.size()) {
+    throw InvalidInput("the text is not normalized at position " + std::to_string(origin + length));
+  }
   std::vector<std::size_t> starts = pretokenizer_.split(text);
   starts.push_back(text.size());
   for (std::size_t i = 0; i + 1 < starts.size(); ++i) {

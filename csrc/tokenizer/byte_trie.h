@@ -50,6 +50,18 @@ class ByteTrie {
     }
   }
 
+  // Calls visit(byte, child) for each child, by byte.
+  template <typename Visit>
+  void for_each_child(Node node, Visit visit) const {
+    if (node == kOff) return;
+    for (std::uint32_t i = first_child_[node]; i < first_child_[node + 1]; ++i) {
+      visit(children_[i].byte, children_[i].node);
+    }
+  }
+  bool has_children(Node node) const noexcept {
+    return first_child_[node] != first_child_[node + 1];
+  }
+
  private:
   struct Child {
     std::uint8_t byte;

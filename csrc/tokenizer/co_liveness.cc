@@ -38,9 +38,10 @@ std::shared_ptr<const CoLiveness::BoundaryScan> CoLiveness::boundary_scan(
     const std::lock_guard<std::mutex> lock(mutex_);
     if (const auto it = scans_.find(state.subset); it != scans_.end()) return it->second;
   }
-  // Whether a token survives does not depend on the bytes of the piece; where it ends does.
+  // The tokens that survive with nothing known of the past but the subset; there may be fewer.
   ByteAutomatonState start = state;
   start.piece = ByteTrie::kOff;
+  start.normal = kNeutralNormalForm;
   auto made = std::make_shared<const BoundaryScan>(
       BoundaryScan{scan_tokens(*automaton_, *table_, start, kBoundary, 0, table_->size()),
                    scan_tokens(*automaton_, *table_, start, kContinue, 0, table_->size())});

@@ -91,29 +91,43 @@ class Parser {
         return parse_group();
       case U'$':
         ++position_;
-        return lookahead_node(start, CodePointSet(), true);
+        return end_of_text(start);
       case U'^':
         fail(start, "^ (start of text or line)");
       case U'.':
-        fail(start, ". (any character); write a class");
+        ++position_;
+        return character_node(start, CodePointSet::single(U'\n').complement());
       case U'*':
       case U'+':
       case U'?':
       case U'{':
         fail(start, "quantifier without an operand");
       default:
-        if (consume(U"\\z")) return lookahead_node(start, CodePointSet(), true);
+        if (consume(U"\\z")) return end_of_text(start);
         return parse_character();
     }
   }
 
-  static PatternNode lookahead_node(std::size_t start, CodePointSet set, bool passes_at_end) {
+  static PatternNode character_node(std::size_t start, CodePointSet set) {
+    PatternNode node;
+    node.kind = Kind::kCharacter;
+    node.position = start;
+    node.set = std::move(set);
+    return node;
+  }
+
+  static PatternNode lookahead_node(std::size_t start, bool negative, PatternNode body) {
     PatternNode node;
     node.kind = Kind::kLookahead;
     node.position = start;
-    node.set = std::move(set);
-    node.passes_at_end = passes_at_end;
+    node.negative = negative;
+    node.children.push_back(std::move(body));
     return node;
+  }
+
+  // "No character follows".
+  static PatternNode end_of_text(std::size_t start) {
+    return lookahead_node(start, true, character_node(start, CodePointSet::all()));
   }
 
   PatternNode parse_group() {
@@ -124,8 +138,7 @@ class Parser {
     if (looking_at(U"(?=") || looking_at(U"(?!")) {
       const bool negative = peek(2) == U'!';
       position_ += 3;
-      const PatternNode next = parse_lookahead_operand(start);
-      node = lookahead_node(start, negative ? next.set.complement() : next.set, negative);
+      node = lookahead_node(start, negative, parse_alternation());
     } else {
       if (consume(U"(?i:")) {
         ignore_case_ = true;
@@ -141,17 +154,6 @@ class Parser {
     return node;
   }
 
-  PatternNode parse_lookahead_operand(std::size_t start) {
-    const std::string construct = "look-ahead at anything but one character class";
-    if (at_end() || std::u32string_view(U"()|*+?{^$.").find(peek()) != std::u32string_view::npos ||
-        looking_at(U"\\z")) {
-      fail(start, construct);
-    }
-    PatternNode next = parse_character();
-    if (peek() != U')') fail(start, construct);
-    return next;
-  }
-
   void fail_if_special_group(std::size_t start) const {
     if (looking_at(U"(?<=") || looking_at(U"(?<!")) fail(start, "look-behind");
     if (looking_at(U"(?>")) fail(start, "atomic group");
@@ -164,9 +166,7 @@ class Parser {
 
   // A literal, an escape or a class: whatever matches exactly one character.
   PatternNode parse_character() {
-    PatternNode node;
-    node.kind = Kind::kCharacter;
-    node.position = position_;
+    PatternNode node = character_node(position_, CodePointSet());
     if (peek() == U'[') {
       node.set = parse_class();
       return node;
@@ -393,7 +393,7 @@ PatternNode parse_pattern(std::string_view utf8) {
 }
 
 void collect_sets(const PatternNode& node, std::vector<CodePointSet>& sets) {
-  if (node.kind == Kind::kCharacter || node.kind == Kind::kLookahead) sets.push_back(node.set);
+  if (node.kind == Kind::kCharacter) sets.push_back(node.set);
   for (const PatternNode& child : node.children) collect_sets(child, sets);
 }
 

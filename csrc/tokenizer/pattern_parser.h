@@ -22,8 +22,8 @@ struct PatternNode {
 
   Kind kind = Kind::kConcatenation;  // without children: the empty pattern
   std::size_t position = 0;          // in characters of the pattern's text, for messages
-  CodePointSet set;                  // kCharacter: what matches; kLookahead: what may come next
-  bool passes_at_end = false;        // kLookahead: also holds at the end of the text
+  CodePointSet set;                  // kCharacter: what matches
+  bool negative = false;             // kLookahead: the only child must not match here
   char folded_letter = 0;            // kCharacter: a literal whose case is ignored, in lower case
   unsigned minimum = 0;              // kRepeat
   unsigned maximum = 0;              // kRepeat; kUnboundedRepeat for * and +
@@ -33,9 +33,9 @@ struct PatternNode {
 
 // The class of patterns: literals, escapes, character classes (nested ones are united), groups,
 // (?i:...) over ASCII letters, alternation, greedy, lazy and possessive quantifiers, `$` and `\z`
-// as the end of the text, look-ahead at one character. Where the regex engines in use disagree on a
-// construct it is refused, except for two that follow the Rust engines of tiktoken: `$` is only the
-// end of the text, and {m,n}+ is possessive.
+// as the end of the text, `.` as any character but \n, look-ahead at any pattern of this class.
+// Where the regex engines in use disagree on a construct it is refused, except for two that follow
+// the Rust engines of tiktoken: `$` is only the end of the text, and {m,n}+ is possessive.
 //
 // Throws UnsupportedTokenizer naming the construct and its position, InvalidInput if `utf8` is not
 // UTF-8.

@@ -60,7 +60,8 @@ RawAutomaton one_piece() {
 // The product of the stages, breadth first from all stages at INIT.
 class ProductBuilder {
  public:
-  explicit ProductBuilder(const std::vector<RawAutomaton>& stages) : stages_(stages) {}
+  ProductBuilder(const std::vector<RawAutomaton>& stages, WorkBudget& budget)
+      : stages_(stages), budget_(budget) {}
 
   RawAutomaton build() {
     RawAutomaton product;
@@ -68,7 +69,7 @@ class ProductBuilder {
     product.first_target.push_back(0);
     intern(State(stages_.size(), 0));
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      const State state = states_[i];
+      const State& state = *states_[i];
       product.accepts_end.push_back(accepts_end(state) ? 1 : 0);
       for (unsigned cls = 0; cls < product.num_classes; ++cls) {
         for (const bool boundary : {false, true}) {
@@ -91,7 +92,7 @@ class ProductBuilder {
         throw UnsupportedTokenizer("the pre-tokenizer's stages need more than " +
                                    std::to_string(kMaxRawStates) + " states together");
       }
-      states_.push_back(state);
+      states_.push_back(&found.first->first);
     }
     return found.first->second;
   }
@@ -112,6 +113,7 @@ class ProductBuilder {
             bool ended,
             State& next,
             std::vector<RawStateId>& targets) {
+    budget_.spend(1);
     if (stage == stages_.size()) {
       if (ended == boundary) targets.push_back(intern(next));
       return;
@@ -132,19 +134,30 @@ class ProductBuilder {
   }
 
   const std::vector<RawAutomaton>& stages_;
-  std::vector<State> states_;
+  WorkBudget& budget_;
   std::map<State, RawStateId> ids_;
+  std::vector<const State*> states_;
 };
 
-RawAutomaton compile(const std::vector<PatternNode>& patterns, const CharacterClasses& classes) {
+RawAutomaton compile(const std::vector<PatternNode>& patterns,
+                     const CharacterClasses& classes,
+                     WorkBudget& budget) {
   if (patterns.empty()) return one_piece();
   std::vector<RawAutomaton> stages;
   for (std::size_t i = 0; i < patterns.size(); ++i) {
     stages.push_back(at_stage(i, patterns.size(), [&] {
-      return build_split_stage(PatternProgram(patterns[i], classes));
+      return build_split_stage(PatternProgram(patterns[i], classes, budget), budget);
     }));
   }
-  return stages.size() == 1 ? std::move(stages.front()) : ProductBuilder(stages).build();
+  return stages.size() == 1 ? std::move(stages.front()) : ProductBuilder(stages, budget).build();
+}
+
+DecodedScalar decode_character(std::string_view utf8, std::size_t at) {
+  const DecodedScalar scalar = decode_scalar(utf8, at);
+  if (scalar.length == 0) {
+    throw InvalidInput("the text is not valid UTF-8 at byte " + std::to_string(at));
+  }
+  return scalar;
 }
 
 }  // namespace
@@ -152,12 +165,13 @@ RawAutomaton compile(const std::vector<PatternNode>& patterns, const CharacterCl
 Pretokenizer::Pretokenizer(const std::vector<std::string>& stages)
     : Pretokenizer(parse_stages(stages)) {}
 
-Pretokenizer::Pretokenizer(const std::vector<PatternNode>& patterns)
-    : classes_(refine(patterns)), raw_(compile(patterns, classes_)) {
-  build_subsets();
+Pretokenizer::Pretokenizer(const std::vector<PatternNode>& patterns) : classes_(refine(patterns)) {
+  WorkBudget budget;
+  raw_ = compile(patterns, classes_, budget);
+  build_subsets(budget);
 }
 
-void Pretokenizer::build_subsets() {
+void Pretokenizer::build_subsets(WorkBudget& budget) {
   using Subset = std::vector<RawStateId>;
   std::map<Subset, SubsetId> ids;
   const auto intern = [&](Subset subset) {
@@ -186,6 +200,7 @@ void Pretokenizer::build_subsets() {
       for (const RawStateId state : members) {
         for (const unsigned flag : {kContinue, kBoundary}) {
           const auto targets = raw_.step(state, cls, flag == kBoundary);
+          budget.spend(1 + targets.size());
           for (const unsigned flags : {flag, kContinue | kBoundary}) {
             next[flags].insert(next[flags].end(), targets.begin(), targets.end());
           }
@@ -207,10 +222,7 @@ std::vector<std::size_t> Pretokenizer::split(std::string_view utf8) const {
   std::vector<std::uint8_t> symbols;
   std::vector<std::size_t> offsets;
   for (std::size_t at = 0; at < utf8.size();) {
-    const DecodedScalar scalar = decode_scalar(utf8, at);
-    if (scalar.length == 0) {
-      throw InvalidInput("the text is not valid UTF-8 at byte " + std::to_string(at));
-    }
+    const DecodedScalar scalar = decode_character(utf8, at);
     symbols.push_back(class_of(scalar.value));
     subsets.push_back(step(subsets.back(), symbols.back(), kContinue | kBoundary));
     offsets.push_back(at);
@@ -239,6 +251,32 @@ std::vector<std::size_t> Pretokenizer::split(std::string_view utf8) const {
   }
   std::reverse(starts.begin(), starts.end());
   return starts;
+}
+
+std::vector<std::vector<std::size_t>> Pretokenizer::splits_of_prefix(std::string_view utf8) const {
+  struct Hypothesis {
+    SubsetId subset;
+    std::vector<std::size_t> starts;
+  };
+  std::vector<Hypothesis> hypotheses = {{initial(), {}}};
+  for (std::size_t at = 0; at < utf8.size();) {
+    const DecodedScalar scalar = decode_character(utf8, at);
+    std::vector<Hypothesis> next;
+    for (const Hypothesis& before : hypotheses) {
+      for (const unsigned flag : {kContinue, kBoundary}) {
+        Hypothesis after = before;
+        after.subset = step(before.subset, class_of(scalar.value), flag);
+        if (after.subset == kDeadSubset) continue;
+        if (flag == kBoundary) after.starts.push_back(at);
+        next.push_back(std::move(after));
+      }
+    }
+    hypotheses = std::move(next);
+    at += scalar.length;
+  }
+  std::vector<std::vector<std::size_t>> result;
+  for (Hypothesis& hypothesis : hypotheses) result.push_back(std::move(hypothesis.starts));
+  return result;
 }
 
 }  // namespace nextbyte

@@ -56,12 +56,16 @@ class Pretokenizer {
   // survives to END. Linear. Throws InvalidInput if the text is not UTF-8.
   std::vector<std::size_t> split(std::string_view utf8) const;
 
+  // The same for a text that goes on in any way: every set of piece starts that split() of some
+  // continuation sets in it. Linear in the text times the number of sets. Throws InvalidInput.
+  std::vector<std::vector<std::size_t>> splits_of_prefix(std::string_view utf8) const;
+
  private:
   static constexpr SubsetId kInitialSubset = 1;
   static constexpr std::size_t kFlagValues = 4;  // flags 0 is there for alignment; always dead
 
   explicit Pretokenizer(const std::vector<PatternNode>& patterns);
-  void build_subsets();
+  void build_subsets(WorkBudget& budget);
 
   CharacterClasses classes_;
   RawAutomaton raw_;

@@ -14,26 +14,19 @@ namespace {
 
 constexpr std::size_t kMaxRawStates = 20'000;  // of one stage, before trimming
 
-constexpr ThreadId kGap = 0xFFFE;
-constexpr ThreadId kInitial = 0xFFFD;
-
-using ThreadSet = std::vector<ThreadId>;  // ascending, distinct
+constexpr ThreadId kGap = 0xFFFE;      // not a thread: no match starts at the last character
+constexpr ThreadId kInitial = 0xFFFD;  // not a thread: before the first character
 
 struct RawState {
   ThreadId winner = kInitial;
-  ThreadSet forbidden;
+  Clause future;
   auto operator<=>(const RawState&) const = default;
 };
 
-ThreadSet normalized(ThreadSet threads) {
-  std::sort(threads.begin(), threads.end());
-  threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
-  return threads;
-}
-
 class StageBuilder {
  public:
-  explicit StageBuilder(const PatternProgram& program) : program_(program) {}
+  StageBuilder(const PatternProgram& program, WorkBudget& budget)
+      : program_(program), budget_(budget) {}
 
   RawAutomaton build() {
     RawAutomaton automaton;
@@ -41,12 +34,14 @@ class StageBuilder {
     automaton.first_target.push_back(0);
     intern(RawState());
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      const RawState state = states_[i];
+      const RawState& state = *states_[i];
       automaton.accepts_end.push_back(accepts_end(state) ? 1 : 0);
       for (unsigned cls = 0; cls < program_.num_classes(); ++cls) {
+        const Disjunction future = after(state.future, cls);
         for (const bool boundary : {false, true}) {
-          step(state, cls, boundary, automaton.targets);
-          automaton.first_target.push_back(static_cast<std::uint32_t>(automaton.targets.size()));
+          budget_.spend(1);
+          if (!future.empty()) step(state.winner, future, cls, boundary);
+          emit(automaton);
         }
       }
     }
@@ -55,80 +50,100 @@ class StageBuilder {
 
  private:
   RawStateId intern(RawState state) {
+    constexpr std::size_t kOverhead = 32;  // of a state, in elements of its sets
     const auto found = ids_.emplace(std::move(state), static_cast<RawStateId>(states_.size()));
     if (found.second) {
       if (states_.size() == kMaxRawStates) {
         throw UnsupportedTokenizer("the pattern needs more than " + std::to_string(kMaxRawStates) +
                                    " states");
       }
-      states_.push_back(found.first->first);
+      const Clause& future = found.first->first.future;
+      budget_.spend(kOverhead + future.required.size() + future.forbidden.size());
+      states_.push_back(&found.first->first);
     }
     return found.first->second;
   }
 
-  bool accepts_end(const RawState& state) const {
-    const unsigned end = program_.end_symbol();
-    for (const ThreadId thread : state.forbidden) {
-      if (program_.matches_at(thread, end)) return false;
+  // What the text behind a symbol must satisfy so that `future` holds before it.
+  Disjunction after(const Clause& future, unsigned symbol) const {
+    std::vector<const Disjunction*> factors;
+    for (const ThreadId thread : future.required) {
+      factors.push_back(&program_.succeeds(thread, symbol));
     }
-    return state.winner == kInitial || state.winner == kGap ||
-           program_.matches_at(state.winner, end);
+    for (const ThreadId thread : future.forbidden) {
+      factors.push_back(&program_.fails(thread, symbol));
+    }
+    return conjunction(factors, budget_);
   }
 
-  // Appends the states that `state` may become on a character.
-  void step(const RawState& state, unsigned cls, bool boundary, std::vector<RawStateId>& targets) {
-    ThreadSet forbidden;
-    for (const ThreadId thread : state.forbidden) {
-      if (program_.matches_at(thread, cls)) return;
-      const std::span<const ThreadId> moves = program_.closure(thread, cls);
-      forbidden.insert(forbidden.end(), moves.begin(), moves.end());
-    }
+  bool accepts_end(const RawState& state) const {
+    const unsigned end = program_.end_symbol();
+    return !after(state.future, end).empty() && (state.winner == kInitial || state.winner == kGap ||
+                                                 !program_.succeeds(state.winner, end).empty());
+  }
+
+  // Collects the states that a state may become on a character.
+  void step(ThreadId winner, const Disjunction& future, unsigned cls, bool boundary) {
     if (!boundary) {
-      if (state.winner == kInitial) return;
-      if (state.winner == kGap) {
-        const std::span<const ThreadId> moves = program_.closure(kStartThread, cls);
-        forbidden.insert(forbidden.end(), moves.begin(), moves.end());
-        emit(kGap, std::move(forbidden), targets);
+      if (winner == kInitial) return;
+      if (winner == kGap) {
+        collect(kGap, conjunction({&future, &program_.fails(kStartThread, cls)}, budget_));
       } else {
-        choose_winner(program_.closure(state.winner, cls), std::move(forbidden), targets);
+        choose_winner(winner, future, cls);
       }
       return;
     }
-    if (state.winner != kInitial && state.winner != kGap) {
-      if (!program_.matches_at(state.winner, cls)) return;
-      const std::span<const ThreadId> moves = program_.closure(state.winner, cls);
-      forbidden.insert(forbidden.end(), moves.begin(), moves.end() - 1);
+    Disjunction ended = future;
+    if (winner != kInitial && winner != kGap) {
+      Disjunction matches;
+      for (const PatternProgram::Choice& choice : program_.choices(winner, cls)) {
+        if (choice.target == kMatchThread) {
+          matches = disjunction({&matches, &choice.when}, budget_);
+        }
+      }
+      ended = conjunction({&future, &matches}, budget_);
+      if (ended.empty()) return;
     }
-    const std::span<const ThreadId> moves = program_.closure(kStartThread, cls);
-    ThreadSet none_wins = forbidden;
-    choose_winner(moves, std::move(forbidden), targets);
-    if (state.winner != kGap) {  // a gap is maximal: no gap follows it
-      none_wins.insert(none_wins.end(), moves.begin(), moves.end());
-      emit(kGap, std::move(none_wins), targets);
-    }
-  }
-
-  // One state for each move that may win; the moves preferred to it join `forbidden`.
-  void choose_winner(std::span<const ThreadId> moves,
-                     ThreadSet forbidden,
-                     std::vector<RawStateId>& targets) {
-    for (const ThreadId move : moves) {
-      if (move == kMatchThread) return;
-      emit(move, forbidden, targets);
-      forbidden.push_back(move);
+    choose_winner(kStartThread, ended, cls);
+    if (winner != kGap) {  // a gap is maximal: no gap follows it
+      collect(kGap, conjunction({&ended, &program_.fails(kStartThread, cls)}, budget_));
     }
   }
 
-  void emit(ThreadId winner, ThreadSet forbidden, std::vector<RawStateId>& targets) {
-    ThreadSet threads = normalized(std::move(forbidden));
-    // A thread that must match and must not: no future satisfies both.
-    if (std::binary_search(threads.begin(), threads.end(), winner)) return;
-    targets.push_back(intern({winner, std::move(threads)}));
+  // One state for each target of `thread` that may win the attempt under way.
+  void choose_winner(ThreadId thread, const Disjunction& future, unsigned cls) {
+    for (const PatternProgram::Choice& choice : program_.choices(thread, cls)) {
+      if (choice.target == kMatchThread) continue;
+      collect(choice.target, conjunction({&future, &choice.when}, budget_));
+    }
+  }
+
+  void collect(ThreadId winner, const Disjunction& future) {
+    Disjunction& collected = collected_[winner];
+    for (Clause clause : future) {
+      // A thread that must match and must not: no future satisfies both.
+      if (std::binary_search(clause.forbidden.begin(), clause.forbidden.end(), winner)) continue;
+      std::erase(clause.required, winner);
+      const Disjunction term = {std::move(clause)};
+      collected = disjunction({&collected, &term}, budget_);
+    }
+  }
+
+  // Appends what was collected for one class and flag.
+  void emit(RawAutomaton& automaton) {
+    for (const auto& [winner, future] : collected_) {
+      for (const Clause& clause : future) automaton.targets.push_back(intern({winner, clause}));
+    }
+    budget_.spend(automaton.targets.size() - automaton.first_target.back());
+    automaton.first_target.push_back(static_cast<std::uint32_t>(automaton.targets.size()));
+    collected_.clear();
   }
 
   const PatternProgram& program_;
-  std::vector<RawState> states_;
+  WorkBudget& budget_;
   std::map<RawState, RawStateId> ids_;
+  std::vector<const RawState*> states_;
+  std::map<ThreadId, Disjunction> collected_;
 };
 
 }  // namespace
@@ -181,8 +196,8 @@ RawAutomaton trimmed(const RawAutomaton& automaton) {
   return result;
 }
 
-RawAutomaton build_split_stage(const PatternProgram& program) {
-  return StageBuilder(program).build();
+RawAutomaton build_split_stage(const PatternProgram& program, WorkBudget& budget) {
+  return StageBuilder(program, budget).build();
 }
 
 }  // namespace nextbyte

@@ -1,7 +1,7 @@
-// Mask construction: an automaton pass, co-liveness for the doubtful ends, merge intervals.
+// Mask construction: an automaton pass, and co-liveness for the doubtful ends.
 #include "tokenizer/successor_masks.h"
 
-#include <bit>
+#include <algorithm>
 #include <utility>
 
 #include "tokenizer/token_scan.h"
@@ -9,16 +9,8 @@
 namespace nextbyte {
 namespace {
 
-// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB for each cache.
+// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
 constexpr std::size_t kCachedMasks = 1024;
-
-// Pair tests (about 30 ns) before a mask of all invalid successors (about 20 us, cached) is used
-// instead.
-constexpr int kMaxPairTests = 8;
-
-std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t index) noexcept {
-  return set ? set->word(index) : 0;
-}
 
 // Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
 void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
@@ -30,41 +22,6 @@ void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> mo
 }
 
 }  // namespace
-
-bool BytePairSuccessors::test(Rank rank) const {
-  return (boundary_ && boundary_->test(rank)) ||
-         (interior_ && interior_->test(rank) && masks_->pair_ok(last_, rank));
-}
-
-bool BytePairSuccessors::any(Rank first, Rank last) const {
-  int tests = 0;
-  std::shared_ptr<const BitSet> invalid;
-  for (std::size_t index = first / kWordBits; index * kWordBits < last; ++index) {
-    const std::uint64_t range = word_range_mask(index, first, last);
-    if ((word_of(boundary_, index) & range) != 0) return true;
-    std::uint64_t bits = word_of(interior_, index) & range;
-    if (invalid) {
-      if ((bits & ~invalid->word(index)) != 0) return true;
-      continue;
-    }
-    for (; bits != 0; bits &= bits - 1, ++tests) {
-      const auto rank =
-          static_cast<Rank>(index * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
-      if (masks_->pair_ok(last_, rank)) return true;
-    }
-    if (tests > kMaxPairTests) invalid = masks_->invalid(last_);
-  }
-  return false;
-}
-
-void BytePairSuccessors::copy_words(Rank size, std::vector<std::uint64_t>& words) const {
-  words.resize((size + kWordBits - 1) / kWordBits);
-  const std::shared_ptr<const BitSet> invalid = interior_ ? masks_->invalid(last_) : nullptr;
-  for (std::size_t index = 0; index < words.size(); ++index) {
-    words[index] =
-        word_of(boundary_, index) | (word_of(interior_, index) & ~word_of(invalid, index));
-  }
-}
 
 SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                                const TokenTable& table,
@@ -78,16 +35,17 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
       candidates_(std::move(candidates)),
       co_liveness_(merges, table, automaton, candidates_),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
-      by_state_(kCachedMasks),
-      by_last_token_(kCachedMasks) {
-  euler_to_rank_.reserve(merges.euler_order().size());
-  for (const TokenId token : merges.euler_order()) euler_to_rank_.push_back(table.rank_of(token));
+      invalid_(merges, table),
+      by_state_(kCachedMasks) {
+  for (Rank rank = 0; rank < table.size(); ++rank) {
+    if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
+  }
 }
 
 bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
   const TokenId token = table_->order()[rank];
   ByteAutomatonState end = state;
-  automaton_->run(end, table_->bytes(rank), flags);
+  if (!automaton_->run(end, table_->bytes(rank), flags)) return false;
   if (!merges_->is_canonical_alone(token)) {
     // Only the whole piece is this token; that a boundary follows is up to the pair test.
     if (flags != kBoundary || !state.at_character_boundary()) return false;
@@ -112,10 +70,16 @@ BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned fla
   return live;
 }
 
-BitSet SuccessorMasks::without_dead_pieces(const BitSet& common,
-                                           const ByteAutomatonState& state,
-                                           unsigned flags) const {
+BitSet SuccessorMasks::with_past(const BitSet& common,
+                                 const ByteAutomatonState& state,
+                                 unsigned flags) const {
   BitSet live = common;
+  const auto look_again = [&](Rank rank) {
+    if (live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+  };
+  // The neutral state breaks on nothing that another one stands, so tokens only drop out.
+  if (state.normal != kNeutralNormalForm)
+    std::for_each(sensitive_.begin(), sensitive_.end(), look_again);
   whole_pieces_->for_each_below(state.piece, [&](std::uint32_t, ByteTrie::Node end) {
     const std::string_view rest =
         whole_pieces_->spelling(end).substr(whole_pieces_->depth(state.piece));
@@ -123,8 +87,7 @@ BitSet SuccessorMasks::without_dead_pieces(const BitSet& common,
     for (const char byte : rest) {
       if (!table_->step(cursor, static_cast<std::uint8_t>(byte))) return true;
     }
-    const Rank rank = table_->exact(cursor);
-    if (rank != kNoRank && live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+    if (const Rank rank = table_->exact(cursor); rank != kNoRank) look_again(rank);
     return true;
   });
   return live;
@@ -135,27 +98,13 @@ SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsig
   automaton_->enter(start, flags);
   // A new piece starts the same wherever the one before it ended.
   if (start.at_character_boundary() && flags == kBoundary) start.piece = ByteTrie::kOff;
-  if (start.piece == ByteTrie::kOff) {
-    return by_state_.get(start, [&] { return live_tokens(start, flags); });
-  }
+  ByteAutomatonState common = start;
+  common.piece = ByteTrie::kOff;
+  // Inside a character few tokens can follow, and each of them is sensitive.
+  if (start.at_character_boundary()) common.normal = kNeutralNormalForm;
   return by_state_.get(start, [&] {
-    ByteAutomatonState common = start;
-    common.piece = ByteTrie::kOff;
-    return without_dead_pieces(*mask(common, flags), start, flags);
-  });
-}
-
-std::shared_ptr<const BitSet> SuccessorMasks::invalid(TokenId last) const {
-  return by_last_token_.get(last, [&] {
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> intervals;
-    merges_->invalid_successors(last, intervals);
-    BitSet mask(0, table_->size());
-    for (const auto& [begin, end] : intervals) {
-      for (std::uint32_t euler = begin; euler < end; ++euler) {
-        if (euler_to_rank_[euler] != kNoRank) mask.set(euler_to_rank_[euler]);
-      }
-    }
-    return mask;
+    if (start == common) return live_tokens(start, flags);
+    return with_past(*mask(common, flags), start, flags);
   });
 }
 
@@ -170,8 +119,8 @@ std::shared_ptr<const AllowedTokens> SuccessorMasks::allowed(
     if (automaton_->may_split(state)) unite(boundary, mask(state, kBoundary));
     if (last != kNoToken) unite(interior, mask(state, kContinue));
   }
-  return std::make_shared<const BytePairSuccessors>(
-      *this, last, std::move(boundary), std::move(interior));
+  return std::make_shared<const PairSuccessors>(
+      invalid_, last, std::move(boundary), std::move(interior));
 }
 
 }  // namespace nextbyte

@@ -38,7 +38,7 @@ class Vocabulary {
   // `occurs` (called with an id that is neither added nor hidden nor empty) says some segment's
   // encoding has. Valid while the vocabulary lives.
   template <typename Occurs>
-  OrderedStrings table_entries(Occurs occurs) const {
+  OrderedStrings ordered_entries(Occurs occurs) const {
     OrderedStrings entries{std::vector<std::string_view>(size()), order_};
     for (std::size_t id = 0; id < size(); ++id) {
       if (token_bytes_[id].empty() || is_hidden_[id]) continue;
@@ -46,6 +46,13 @@ class Vocabulary {
     }
     entries.order.filter([&](std::size_t i) { return !entries.strings[order_.ids[i]].empty(); });
     return entries;
+  }
+
+  // The same without their order.
+  template <typename Occurs>
+  std::vector<std::string> table_entries(Occurs occurs) const {
+    const std::vector<std::string_view> strings = ordered_entries(occurs).strings;
+    return {strings.begin(), strings.end()};
   }
 
  private:

@@ -9,7 +9,7 @@ import numpy as np
 from nextbyte import _core
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
-from nextbyte.errors import InvalidInputError
+from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
@@ -149,6 +149,11 @@ class ByteLM:
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
 
+        Raises
+        ------
+        UnsupportedTokenizerError
+            The tokenizer is of no exact kind, or encodes other tokens than its own library.
+
         Examples
         --------
         >>> import nextbyte as nb
@@ -157,6 +162,9 @@ class ByteLM:
         """
         directory = resolve_model(path_or_name)
         tokenizer = Tokenizer.from_file(directory, ignore_added_words=ignore_added_words)
+        tokenizer.verify()
+        if tokenizer.exactness == "refuted":
+            raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
 
     def start(
@@ -168,6 +176,8 @@ class ByteLM:
         ----------
         prompt
             Ordinary text or bytes; the spelling of a special token in it is ordinary text too.
+            Where the tokenizer normalizes texts (NFC), the state's `prefix` is the normalized
+            prompt; bytes pushed later are taken as they are.
         bos
             The token before the text instead of `start_token`; None for none.
 
@@ -184,7 +194,7 @@ class ByteLM:
         )
         stream = _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens))
         state = ByteLMState(self, stream, start_token)
-        stream.push(as_bytes(prompt, name="prompt"))
+        stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
         return state
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:

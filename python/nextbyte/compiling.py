@@ -8,13 +8,14 @@ import numpy as np
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from nextbyte.formats.description import BytePairs, TokenizerDescription
+    from nextbyte.formats.description import TokenizerDescription
 
 
 def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokenizer:
@@ -28,18 +29,31 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         The covers of such a tokenizer would not be exact.
     """
     try:
-        return _byte_pairs(description, description.model)
+        match description.model:
+            case BytePairs() as model:
+                return _byte_pairs(description, model)
+            case CharacterPairs() as model:
+                return _character_pairs(description, model)
+            case Unigram() as model:
+                return _unigram(description, model)
+            case LongestMatch():
+                return _core.compile_longest_match(
+                    description.token_bytes, added=description.added_tokens
+                )
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
         raise type(error)(f"{description.source}: {error}") from None
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
+    if model.unknown:
+        raise UnsupportedTokenizerError(model.unknown)
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,
             merge_rows(model.merges),
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     if model.ranks is not None:
@@ -48,6 +62,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             np.ascontiguousarray(model.ranks, dtype=np.uint32),
             model.stages,
             whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
@@ -58,3 +73,72 @@ def merge_rows(
 ) -> NDArray[np.uint32]:
     """Return the merges as the core takes them, one row each."""
     return np.ascontiguousarray(merges, dtype=np.uint32).reshape(-1, 3)
+
+
+def _character_pairs(
+    description: TokenizerDescription, model: CharacterPairs
+) -> _core.CompiledTokenizer:
+    if model.merges is not None:
+        compiled = _core.compile_character_pair_merges(
+            description.token_bytes,
+            merge_rows(model.merges),
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    elif model.ranks is not None:
+        compiled = _core.compile_character_pair_ranks(
+            description.token_bytes,
+            model.ranks,
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    else:
+        raise TokenizerFormatError("neither merges nor ranks")
+    for token in model.whole_pieces:
+        if not compiled.is_reachable(token):
+            data = description.token_bytes[token]
+            raise UnsupportedTokenizerError(
+                f"token {token} ({data!r:.80}) is the encoding of its own bytes although no merges "
+                "produce it (ignore_merges); not supported yet with byte fallback"
+            )
+    return compiled
+
+
+def _unigram(description: TokenizerDescription, model: Unigram) -> _core.CompiledTokenizer:
+    normalizer = model.normalizer
+    return _core.compile_unigram(
+        description.token_bytes,
+        model.pieces,
+        model.rivals,
+        unknown_score=model.unknown_score,
+        sums=model.sums,
+        split_at_blank=model.split_at_blank,
+        byte_tokens=model.byte_tokens,
+        forbidden=[sequence.encode() for sequence in normalizer.forbidden()],
+        single_blanks=normalizer.single_blanks,
+        no_blank_first=normalizer.no_blank_first,
+        lead=model.has_lead,
+        added=description.added_tokens,
+    )
+
+
+def check_compiled(
+    compiled: _core.CompiledTokenizer, *, source: str, effort: int = 1, with_masks: bool = False
+) -> _core.SelfCheckReport:
+    """Compare the engine with its own encoder; milliseconds at `effort` 1, which every load takes.
+
+    Raises
+    ------
+    UnsupportedTokenizerError
+        They differ: covers of this tokenizer would not be exact.
+    """
+    found = _core.self_check(compiled, effort=effort, with_masks=with_masks)
+    if found.differences:
+        raise UnsupportedTokenizerError(
+            f"{source}: the self-check found {found.differences} differences between the covers of "
+            f"this tokenizer and its encoder, so they are not exact; the first: "
+            f"{found.first_difference}. Please report this with the file"
+        )
+    return found

@@ -49,7 +49,7 @@ _MAGIC: Final = b"nextbyte description\n"
 _DIGEST: Final = hashlib.sha256().digest_size
 _STALE: Final = 3600.0  # seconds after which a temporary file has no writer any more
 # What decoding may raise for bytes that are not what `encode` wrote. The checksum says so first.
-_DAMAGE: Final = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
+_DAMAGE: Final = (AttributeError, ImportError, LookupError, OverflowError, TypeError, ValueError)
 
 
 def described(

@@ -1,27 +1,29 @@
-"""Turns descriptions into bytes and back, whatever dataclasses of `formats.description` they use.
+"""Turns descriptions into bytes and back, whatever dataclasses of `nextbyte.formats` they use.
 
 A head in JSON says what the values are; arrays and byte strings stand behind it as they are, at the
 places that the head names. Nothing in it is run: a value is rebuilt only as one of the types below,
-a dataclass only if `formats.description` defines it.
+a dataclass only if a module of `nextbyte.formats` defines it.
 
-Written are None, bool, int, float, str, bytes, numpy arrays of numbers, lists and tuples of all
-these (of `bytes`, `int` or `float` alone as one array), dictionaries with text for keys, and
-dataclasses.
+Written are None, bool, int, float, str, bytes, numpy arrays of numbers, lists, tuples and frozen
+sets of all these (of `bytes`, `int` or `float` alone as one array), dictionaries with text for
+keys, and dataclasses.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import re
 from typing import Any, Final
 
 import numpy as np
 
 from nextbyte import _core
-from nextbyte.formats import description as known
 
 _DTYPES: Final = frozenset("biuf")
 _LENGTH: Final = 8  # bytes of the head's length
+_HOME: Final = re.compile(r"nextbyte\.formats\.[a-z_]+")
 _PLAIN: Final = (type(None), bool, int, float, str)
 
 
@@ -68,13 +70,16 @@ class _Writer:
             return ["array", *self._array(value)]
         if kind is dict and all(type(key) is str for key in value):
             return ["dict", [[key, self.node(entry)] for key, entry in value.items()]]
-        if dataclasses.is_dataclass(kind) and getattr(known, kind.__name__, None) is kind:
-            fields = {f.name: self.node(getattr(value, f.name)) for f in dataclasses.fields(kind)}
-            return ["dataclass", kind.__name__, fields]
+        if dataclasses.is_dataclass(kind) and _HOME.fullmatch(kind.__module__):
+            names = [field.name for field in dataclasses.fields(kind) if field.init]
+            fields = {name: self.node(getattr(value, name)) for name in names}
+            return ["dataclass", kind.__module__, kind.__name__, fields]
         if kind is list:
             return self._list(value)
         if kind is tuple:
             return ["tuple", [self.node(entry) for entry in value]]
+        if kind is frozenset:
+            return ["frozenset", [self.node(entry) for entry in value]]
         raise TypeError(f"a description has a {kind.__name__}, which cannot be kept")
 
     def _list(self, value: list[Any]) -> list[Any]:
@@ -116,10 +121,8 @@ class _Reader:
                 return self._array(*place)
             case ["dict", entries]:
                 return {key: self.value(entry) for key, entry in entries}
-            case ["dataclass", str(name), fields]:
-                kind = getattr(known, name)
-                if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-                    raise TypeError(f"{name} is no dataclass of descriptions")
+            case ["dataclass", str(module), str(name), fields]:
+                kind = _dataclass(module, name)
                 return kind(**{key: self.value(entry) for key, entry in fields.items()})
             case ["bytes list", lengths, [begin, end]]:
                 found = _core.cut_bytes(self._bytes(begin, end), self._array(*lengths))
@@ -132,6 +135,8 @@ class _Reader:
                 return [self.value(entry) for entry in entries]
             case ["tuple", entries]:
                 return tuple(self.value(entry) for entry in entries)
+            case ["frozenset", entries]:
+                return frozenset(self.value(entry) for entry in entries)
         raise ValueError("a node of no known kind")
 
     def _bytes(self, begin: int, end: int) -> bytes:
@@ -145,3 +150,12 @@ class _Reader:
             raise TypeError(f"an array of {dtype}")
         flat = np.frombuffer(self._bytes(begin, end), kind)
         return flat.astype(kind.newbyteorder("="), copy=False).reshape(shape)
+
+
+def _dataclass(module: str, name: str) -> type[Any]:
+    if not _HOME.fullmatch(module):
+        raise ValueError(f"{module} is no module of formats")
+    kind = getattr(importlib.import_module(module), name)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise TypeError(f"{module}.{name} is no dataclass")
+    return kind

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from nextbyte.compiling import compile_tokenizer
+from nextbyte import _core
+from nextbyte.compiling import check_compiled, compile_tokenizer
 from nextbyte.description_cache import described
-from nextbyte.errors import InvalidInputError, TokenizerFormatError
+from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
 from nextbyte.formats.gguf import load_gguf
+from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
+from nextbyte.tokenizer_inspection import TokenizerInspection
+from nextbyte.witnesses import compile_witnessed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from nextbyte import _core
     from nextbyte.formats.description import TokenizerDescription
 
-Exactness = Literal["exact"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenizerReport:
-    """What was compiled. Counts are of tokens, classes, states; see the field names."""
-
-    source: str
-    family: str
-    exactness: Exactness
-    vocabulary_size: int
-    reachable_tokens: int
-    special_tokens: dict[str, int]
-    missing_bytes: bytes
-    stages: list[str]
-    character_classes: int
-    automaton_states: int
-    automaton_subsets: int
-
-
-class Tokenizer:
+class Tokenizer(TokenizerInspection):
     """A byte-level BPE tokenizer with its exact cover encodings.
 
     Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
@@ -59,10 +44,26 @@ class Tokenizer:
     'exact'
     """
 
-    def __init__(self, description: TokenizerDescription) -> None:
+    def __init__(self, description: TokenizerDescription, *, validate: bool = False) -> None:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
-        self._compiled = compile_tokenizer(description)
+        self._not_compiled = ""  # why not, in words
+        try:
+            self._compiled = compile_tokenizer(description)
+            self._self_check = check_compiled(self._compiled, source=description.source)
+        except UnsupportedTokenizerError as error:
+            if not isinstance(description.model, BytePairs):
+                raise
+            if not validate:
+                raise UnsupportedTokenizerError(f"{error}; {VALIDATE_HINT}") from None
+            self._not_compiled = str(error)
+            self._compiled = compile_witnessed(description, self._not_compiled)
+            self._self_check = _core.SelfCheckReport()
+        words = sorted((description.token_bytes[i] for i in description.added_tokens), key=len)
+        self._added = (
+            re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
+        )
+        self._verification = None
 
     @classmethod
     def from_file(
@@ -70,17 +71,27 @@ class Tokenizer:
         path: str | os.PathLike[str],
         *,
         ignore_added_words: bool = False,
+        validate: bool = False,
         cache: bool = True,
     ) -> Tokenizer:
-        """Load a `tokenizer.json`, or a directory that has one; a `.gguf` or a `tekken.json`.
+        """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
+
+        Those are `.gguf`, SentencePiece's `.model`, `tekken.json`, and the vocabulary text of RWKV
+        World.
 
         Parameters
         ----------
         path
             The file or the directory. The file's name and content say which loader reads it.
         ignore_added_words
-            Accept a file whose added tokens are not all special. Its own encoder reads such tokens
-            out of text; this tokenizer is then exact for the encoder with that switched off.
+            Treat the spelling of added tokens that are not special (`<think>`) as text. The file's
+            own encoder reads them out of text, as is done here otherwise; this tokenizer is then
+            exact for the encoder with that switched off.
+        validate
+            Take a file whose pre-tokenizer is not compiled, too. The library that defines the file
+            then confirms covers one by one: `exactness` is "validated", and `report().why` names
+            what is not compiled. What is confirmed is sound, but may not be all; the states of a
+            `ByteLM` report the mass that was left out. Tens of milliseconds a byte.
         cache
             Keep what large files say in the user's cache, and look there first: see
             `nextbyte.description_cache`.
@@ -96,15 +107,14 @@ class Tokenizer:
         if path.is_dir():
             path /= "tokenizer.json"
         _require_file(path, "tokenizer.json")
-        return cls(
-            described(
-                path,
-                lambda: load_any(path, ignore_added_words=ignore_added_words),
-                loader=f"any {path.suffix.lower()}",
-                options={"ignore_added_words": ignore_added_words},
-                cache=cache,
-            )
+        description = described(
+            path,
+            lambda: load_any(path, ignore_added_words=ignore_added_words, validate=validate),
+            loader=f"any {path.suffix.lower()}",
+            options={"ignore_added_words": ignore_added_words, "validate": validate},
+            cache=cache,
         )
+        return cls(description, validate=validate)
 
     @classmethod
     def from_pretrained(
@@ -128,6 +138,7 @@ class Tokenizer:
         *,
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
+        validate: bool = False,
         cache: bool = True,
     ) -> Tokenizer:
         """Load a tiktoken rank file, which has no pre-tokenizer of its own.
@@ -140,21 +151,22 @@ class Tokenizer:
             The pre-tokenizer: "gpt2", "cl100k", "o200k", "llama3", "qwen2", or a regex.
         special_tokens
             Content and id of each special token.
+        validate
+            As for `from_file`: take a regex that is not compiled, too.
         cache
             Keep what large files say in the user's cache, and look there first: see
             `nextbyte.description_cache`.
         """
         path = Path(path)
         _require_file(path, "rank file")
-        return cls(
-            described(
-                path,
-                lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
-                loader="tiktoken",
-                options={"pattern": pattern, "special_tokens": dict(special_tokens or {})},
-                cache=cache,
-            )
+        description = described(
+            path,
+            lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
+            loader="tiktoken",
+            options={"pattern": pattern, "special_tokens": dict(special_tokens or {})},
+            cache=cache,
         )
+        return cls(description, validate=validate)
 
     @classmethod
     def from_gguf(
@@ -175,8 +187,9 @@ class Tokenizer:
         path
             The file.
         ignore_added_words
-            Accept user-defined tokens. Their own encoder reads them out of text; this tokenizer is
-            then exact for the encoder with that switched off.
+            Treat the spelling of user-defined tokens as text. Their own encoder reads them out of
+            text, as is done here otherwise; this tokenizer is then exact for the encoder with that
+            switched off.
         cache
             Keep what large files say in the user's cache, and look there first: see
             `nextbyte.description_cache`.
@@ -229,11 +242,6 @@ class Tokenizer:
         return self._compiled
 
     @property
-    def exactness(self) -> Exactness:
-        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded."""
-        return "exact"
-
-    @property
     def vocab_size(self) -> int:
         """One more than the greatest token id, special tokens included."""
         return self._compiled.vocabulary_size
@@ -257,7 +265,39 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(as_bytes(text, name="text"))
+        data = self.normalize(text)
+        model = self._description.model
+        if isinstance(model, Unigram):
+            data = model.normalizer.normalize_bytes(data)  # the text is complete
+        return self._compiled.encode(data)
+
+    def normalize(self, text: str | bytes) -> bytes:
+        r"""Return what the tokenizer makes tokens of: the text in its normal form.
+
+        The law of a byte model is that of normalized texts; `ByteLM.start` normalizes a prompt. A
+        character that is cut off at the end is left as it is.
+
+        Raises
+        ------
+        InvalidInputError
+            Invalid UTF-8, or a lone surrogate, with its position.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").normalize("e\u0301")  # has no normal form
+        b'e\xcc\x81'
+        """
+        data = as_bytes(text, name="text")
+        model = self._description.model
+        if isinstance(model, Unigram):
+            return model.normalizer.normalize_bytes(data, is_prefix=True)
+        if not isinstance(model, BytePairs) or model.normal_form == "none":
+            return data
+        # Added tokens are read out first; what is between them is normalized by itself.
+        parts = self._added.split(data) if self._added else [data]
+        parts[::2] = [normalized_bytes(part, model.normal_form) for part in parts[::2]]
+        return b"".join(parts)
 
     def token_bytes(self, token: int) -> bytes:
         """Return the bytes of one token; b"" for a special token."""
@@ -299,25 +339,6 @@ class Tokenizer:
         """
         covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
         return [(tuple(tokens), overhang) for tokens, overhang in covers]
-
-    def report(self) -> TokenizerReport:
-        """Return what was compiled, in figures."""
-        tokens = self._description.token_bytes
-        single = {token for token in tokens if len(token) == 1}
-        pretokenizer = self._compiled.pretokenizer
-        return TokenizerReport(
-            source=self._description.source,
-            family="byte-level BPE",
-            exactness=self.exactness,
-            vocabulary_size=self.vocab_size,
-            reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
-            special_tokens=self.special_tokens,
-            missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(self._description.model.stages),
-            character_classes=pretokenizer.num_classes if pretokenizer else 0,
-            automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
-            automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,
-        )
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"

@@ -55,8 +55,26 @@ const Stages kDeepSeek = {
 // Gaps in every stage, look-ahead, lazy and counted repeats.
 const Stages kGaps = {R"(a{2,3}(?!b)|b(?=c))", R"((?:a|cb)+?c|d\z)"};
 
-const std::vector<Stages> kAllStages = {
-    {}, kGpt2, kDigitsGpt2, kCl100k, kLlama3, kQwen, kO200k, kDeepSeek, kGaps};
+// Look-ahead at patterns: right-aligned digits, nested, over several stages.
+const Stages kRightAligned = {R"(\p{N}{1,3}(?=(?:\p{N}{3})*(?:\P{N}|$)))",
+                              kSuffix +
+                                  R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+                                  R"(| ?[^\s\p{L}\p{N}]+[\r\n]*)" +
+                                  kSpaces};
+const Stages kLooks = {R"(a(?=(?:bb)*c)(?!b{3})|(?:(?!ab(?=c)).)+)",
+                       R"([ab](?=(?:ab)*$)|(?=.*a)c++)"};
+
+const std::vector<Stages> kAllStages = {{},
+                                        kRightAligned,
+                                        kLooks,
+                                        kGpt2,
+                                        kDigitsGpt2,
+                                        kCl100k,
+                                        kLlama3,
+                                        kQwen,
+                                        kO200k,
+                                        kDeepSeek,
+                                        kGaps};
 
 // Made with the tokenizers package (for kCl100k with the constructs its engine reads differently
 // written out).
@@ -114,6 +132,8 @@ void check_golden_splits() {
       {kDeepSeek, {"@home", " \xC2\xA9\xC2\xAE\n\n", " z"}},
       {kGaps, {"aa", "ab", "aaa", "c", "b", "cbac"}},
       {kGaps, {"xx"}},
+      {kRightAligned, {"x", "1", "234", "567", ",", "12", "345", " ", "1"}},
+      {kRightAligned, {"123", "456", "a", "  ", "12", "\n"}},
   };
   for (const Golden& golden : goldens) {
     std::string text;
@@ -193,6 +213,9 @@ void check_short_texts() {
   }
   const Pretokenizer gaps(kGaps);
   Exhaustion(gaps).run(6);
+  const Pretokenizer looks(kLooks);
+  Exhaustion(looks).run(5);
+  Exhaustion(Pretokenizer({kRightAligned.front()})).run(10);
 }
 
 void check_tables() {
@@ -242,20 +265,34 @@ void check_class_masks() {
 
 void check_errors() {
   const std::vector<std::string> unsupported = {
-      R"((?<=a)b)",    R"((?<!a)b)",    R"((a)\1)",   R"(\bword)",
-      R"(^a)",         R"(a.)",         R"(a(?!bc))", R"(a(?=b+))",
-      R"(a(?!$))",     R"((?i)a)",      R"((?-i:a))", R"((?i:\u00E9))",
-      R"((?i:\p{L}))", R"((?i:[^a]))",  R"((?i:ss))", R"((?i:s(?:ab|T)))",
-      R"((?i:f+))",    R"((?>a+))",     R"((?<n>a))", R"((?P<n>a))",
-      R"((?#c)a)",     R"(a*)",         R"(a|)",      R"((?=a))",
-      R"((?:a?)*b)",   R"((?:a?){2}b)", R"(a++a)",    R"(a?+ab)",
-      R"((?:ab)++c)",  R"(a**)",        R"(a{2}?)",   R"(a{2}+)",
-      R"(a{2000})",    R"(a{3,2})",     R"(a{,2})",   R"(a{)",
-      R"(*a)",         R"([a&&b])",     R"([a--b])",  R"([[:alpha:]])",
-      R"([])",         R"([a)",         R"([z-a])",   R"([a-\s])",
-      R"([a-c-e])",    R"((a)",         R"(a))",      R"(\p{Han})",
-      R"(\pL)",        R"(\p{L)",       R"(\w)",      R"(\xE9)",
-      R"(\x{D800})",   R"(\u12)",       R"(a\)",      R"((?:(?:a{1000}){1000}))",
+      R"((?<=a)b)",    R"((?<!a)b)",
+      R"((a)\1)",      R"(\bword)",
+      R"(^a)",         R"((?i)a)",
+      R"((?-i:a))",    R"((?i:\u00E9))",
+      R"((?i:\p{L}))", R"((?i:[^a]))",
+      R"((?i:ss))",    R"((?i:s(?:ab|T)))",
+      R"((?i:f+))",    R"((?>a+))",
+      R"((?<n>a))",    R"((?P<n>a))",
+      R"((?#c)a)",     R"(a*)",
+      R"(a|)",         R"((?=a))",
+      R"((?:a?)*b)",   R"((?:a?){2}b)",
+      R"((?:ab)++c)",  R"(a**)",
+      R"(a{2}?)",      R"(a{2}+)",
+      R"(a{2000})",    R"(a{3,2})",
+      R"(a{,2})",      R"(a{)",
+      R"(*a)",         R"([a&&b])",
+      R"([a--b])",     R"([[:alpha:]])",
+      R"([])",         R"([a)",
+      R"([z-a])",      R"([a-\s])",
+      R"([a-c-e])",    R"((a)",
+      R"(a))",         R"(\p{Han})",
+      R"(\pL)",        R"(\p{L)",
+      R"(\w)",         R"(\xE9)",
+      R"(\x{D800})",   R"(\u12)",
+      R"(a\)",         R"((?:(?:a{1000}){1000}))",
+      R"(a(?=^b))",    R"(a(?=b(?<=a)))",
+      R"(a(?=b)",      R"(a(?=(?:b?)*c))",
+      R"((?=a+))",
   };
   for (const std::string& pattern : unsupported) {
     bool thrown = false;

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 
 from oracle.cases import BEGIN, END, TURN, Case, pairs
+from oracle.character_pair_cases import CHARACTER_PAIR_CASES
+from oracle.longest_match_cases import LONGEST_MATCH_CASES
 
 DEAD = frozenset({"dead"})
 AHEAD = frozenset({"ahead"})
@@ -239,6 +241,65 @@ CASES = [
         facts=frozenset({"unreachable"}),
     ),
     Case("no_merges", "cl100k", "a' ", 5, 8, merges=(), kinds=("steep",)),
+    # Added tokens that are read out of text.
+    Case("added_word", "gpt2", "ab ", 5, 8, added=("ba",)),
+    Case("added_letter", "gpt2", "ab ", 5, 8, added=("a",), kinds=("even",)),
+    Case("added_self_overlap", "none", "ab", 8, 11, added=("aba", "bb"), kinds=("even",)),
+    Case("added_overlaps", "none", "abc", 5, 9, added=("ab", "bc", "abca"), kinds=("steep",)),
+    Case(
+        "added_runs",
+        "gpt2",
+        "a \n",
+        5,
+        8,
+        added=("\n", "\n\n", "\n\n\n\n", "  ", "   "),
+        kinds=("even", "elsewhere"),
+    ),
+    Case("added_lines", "cl100k", "a \n", 5, 8, added=("\n\n", " a"), kinds=("even", "zeros")),
+    Case(
+        "added_pieces",
+        "gpt2",
+        "ab ",
+        5,
+        8,
+        added=("a ", "a b"),
+        ignore_merges=True,
+        kinds=("even",),
+    ),
+    # A character that is an added token: bytes that start like it must become the other one.
+    Case(
+        "added_character",
+        "none",
+        "aéè",
+        6,
+        8,
+        merges=pairs("a|\xc3", "\xa8|a", "\xa9|a"),
+        added=("é",),
+        kinds=("even",),
+    ),
+    Case(
+        "added_only_character",
+        "gpt2",
+        "aé",
+        7,
+        10,
+        merges=pairs("a|\xc3"),
+        added=("é",),
+        kinds=("even",),
+    ),
+    # The look-ahead of two blanks wants what only begins an added token.
+    Case(
+        "added_ahead",
+        "gpt2",
+        "a ",
+        7,
+        11,
+        merges=pairs(" | ", " |a", "a|a"),
+        added=("aa",),
+        kinds=("even",),
+    ),
+    *LONGEST_MATCH_CASES,
+    *CHARACTER_PAIR_CASES,
     # Outside the promised family.
     Case(
         "whole_piece",
@@ -251,7 +312,6 @@ CASES = [
         ignore_merges=True,
         optional=True,
     ),
-    Case("added_word", "gpt2", "ab ", 5, 8, added=("ba",), optional=True),
     Case(
         "composed_accents", "qwen", "e\u0301\u0329Áé", 5, 6, compose=True, optional=True, witness=3
     ),

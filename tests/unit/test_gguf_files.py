@@ -136,11 +136,12 @@ def test_tokens_outside_the_byte_alphabet_are_holes(tmp_path):
     assert tokenizer.encode("ab") == [3]
 
 
-def test_user_defined_tokens_are_refused_or_are_text(tmp_path):
+def test_user_defined_tokens_are_read_out_of_text_or_are_text(tmp_path):
     changes = {"tokens": [*AB["tokens"], "aa"], "token_type": [*AB["token_type"], USER_DEFINED]}
-    message = refusal(tmp_path, UnsupportedTokenizerError, **changes)
-    assert "tokens[4], 'aa', is a user-defined token" in message
-    assert "ignore_added_words=True" in message
+    tokenizer = load(tmp_path, **changes)
+    assert tokenizer.special_tokens == {"<s>": 0}
+    assert tokenizer.token_bytes(4) == b"aa"
+    assert tokenizer.encode("aaab") == [4, 3]
     tokenizer = load(tmp_path, ignore_added_words=True, **changes)
     assert tokenizer.special_tokens == {"<s>": 0, "aa": 4}
     assert tokenizer.encode("aab") == [1, 3]
@@ -148,7 +149,7 @@ def test_user_defined_tokens_are_refused_or_are_text(tmp_path):
 
 def test_a_filler_has_the_number_of_its_id(tmp_path):
     changes = {"tokens": [*AB["tokens"], "[PAD5]"], "token_type": [*AB["token_type"], USER_DEFINED]}
-    assert "[PAD5]" in refusal(tmp_path, UnsupportedTokenizerError, **changes)
+    assert load(tmp_path, **changes).token_bytes(4) == b"[PAD5]"
 
 
 def test_big_endian_files(tmp_path):
@@ -160,8 +161,7 @@ def test_from_file_takes_gguf_files(tmp_path):
     assert Tokenizer.from_file(path).encode("ab") == [3]
     words = AB | {"tokens": [*AB["tokens"], "aa"], "token_type": [*AB["token_type"], USER_DEFINED]}
     write_gguf(path, words)
-    with pytest.raises(UnsupportedTokenizerError, match="user-defined"):
-        Tokenizer.from_file(path)
+    assert Tokenizer.from_file(path).encode("aa") == [4]
     assert Tokenizer.from_file(path, ignore_added_words=True).encode("aa") == [1, 1]
 
 

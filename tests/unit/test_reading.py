@@ -47,25 +47,31 @@ def random_vocabulary(source, *, pieces=PIECES, size=30):
 # --- Tokens --------------------------------------------------------------------------------------
 
 
-def slowly(vocabulary, special_tokens):
-    ordinary = reading._ordinary_tokens(vocabulary, special_tokens)
-    return arrange(ordinary, special_tokens, source="here")
+def slowly(vocabulary, special_tokens, words):
+    tokens = reading._spelled_tokens(vocabulary, special_tokens, words)
+    return arrange(tokens, special_tokens, source="here")
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(80))
 def test_tokens_in_the_byte_alphabet(seed):
     source = random.Random(seed)
     pieces = PIECES[:-1] if seed % 4 else PIECES  # with a lone surrogate, only the slow way goes
     vocabulary = random_vocabulary(source, pieces=pieces)
     special = dict(source.sample(sorted(vocabulary.items()), 3)) if seed % 2 else {}
     special |= {"<s>": source.randint(0, 70)}
-    expected = outcome(lambda: slowly(vocabulary, special))
-    fast = _core.byte_level_tokens(vocabulary, special, LETTERS)
-    assert outcome(lambda: arrange_byte_level(vocabulary, special, source="here")) == expected
-    assert fast is None or fast == expected
-    if seed % 4 and isinstance(expected, list) and len(set(special.values())) == len(special):
-        taken = {token for spelling, token in vocabulary.items() if special.get(spelling) != token}
-        assert (fast is not None) == taken.isdisjoint(special.values())
+    plain = sorted(item for item in vocabulary.items() if item[0] and "\ud800" not in item[0])
+    words = dict(source.sample(plain, 2)) if seed % 3 else {}
+    words |= {"<w>": source.randint(0, 70)} if seed % 5 else {}
+    expected = outcome(lambda: slowly(vocabulary, special, words))
+    found = outcome(lambda: arrange_byte_level(vocabulary, special, words, source="here"))
+    assert found == expected
+    if seed % 4 and isinstance(expected, list):
+        added = special | words
+        taken = {token for spelling, token in vocabulary.items() if added.get(spelling) != token}
+        is_regular = len(set(added.values())) == len(special) + len(words)
+        fast = _core.byte_level_tokens(vocabulary, added, LETTERS)
+        if is_regular and taken.isdisjoint(added.values()):
+            assert fast is not None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ def test_every_letter_and_its_neighbours():
     letters = [chr(code) for code in range(1, 0x500) if not 0xD800 <= code < 0xE000]
     vocabulary = {letter: token for token, letter in enumerate(letters)}
     fast = _core.byte_level_tokens(vocabulary, {}, LETTERS)
-    assert fast == slowly(vocabulary, {})
+    assert fast == slowly(vocabulary, {}, {})
     assert sorted(filter(None, fast)) == [bytes([byte]) for byte in range(256)]
 
 

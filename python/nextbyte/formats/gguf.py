@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.errors import UnsupportedTokenizerError
+from nextbyte.formats.character_pairs_gguf import (
+    CHARACTER_PAIRS,
+    describe_character_pairs_gguf,
+)
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.gguf_metadata import read_gguf_metadata
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
+from nextbyte.formats.unigram_gguf import UNIGRAM, describe_unigram_gguf
 from nextbyte.formats.vocabulary import arrange_byte_level
 
 if TYPE_CHECKING:
@@ -29,21 +34,24 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
     path
         The file.
     ignore_added_words
-        Accept user-defined tokens, and never read them out of text.
+        Never read user-defined tokens out of text.
 
     Raises
     ------
     TokenizerFormatError
         Not a GGUF file, damaged, or contradicting itself.
     UnsupportedTokenizerError
-        Another kind of tokenizer than byte-level BPE, a pre-tokenizer whose stages are not known,
-        or user-defined tokens.
+        Another kind of tokenizer than byte-level BPE, or a pre-tokenizer whose stages are unknown.
     """
     metadata = _read_metadata(path)
+    if metadata["model"].value in CHARACTER_PAIRS:
+        return describe_character_pairs_gguf(metadata, ignore_added_words=ignore_added_words)
+    if metadata["model"].value == UNIGRAM:
+        return describe_unigram_gguf(metadata, ignore_added_words=ignore_added_words)
     _require_byte_level_bpe(metadata)
     pre_tokenizer = _pre_tokenizer(metadata)
-    ordinary, special_tokens = _sort_tokens(metadata, ignore_words=ignore_added_words)
-    token_bytes = arrange_byte_level(ordinary, special_tokens, source=str(path))
+    ordinary, special_tokens, words = _sort_tokens(metadata, ignore_words=ignore_added_words)
+    token_bytes = arrange_byte_level(ordinary, special_tokens, words, source=str(path))
     size = len(metadata["tokens"].value)
     token_bytes += [b""] * (size - len(token_bytes))  # the last ids may be unused
     return TokenizerDescription(
@@ -51,10 +59,11 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
         token_bytes=token_bytes,
         model=BytePairs(
             stages=list(pre_tokenizer.stages),
-            merges=read_merges(metadata["merges"], ordinary, token_bytes),
+            merges=read_merges(metadata["merges"], ordinary | words, token_bytes),
             whole_pieces=pre_tokenizer.whole_pieces,
         ),
         special_tokens=special_tokens,
+        added_tokens=list(words.values()),
     )
 
 
@@ -70,10 +79,16 @@ def _read_metadata(path: Path) -> JsonField:
 
 def _require_byte_level_bpe(metadata: JsonField) -> None:
     model = metadata["model"]
+    if model.text() == "bert":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is 'bert', WordPiece, which loses text: blanks, capital "
+            "letters, words that it cannot spell; so its tokens do not say what the bytes were, as "
+            "those of byte-level BPE do"
+        )
     if model.text() != "gpt2":
         raise UnsupportedTokenizerError(
-            f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2', byte-level BPE, is "
-            "supported"
+            f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2' (byte-level BPE), "
+            "'llama' and 'gemma4' (BPE over characters) are supported"
         )
     for option in ("add_space_prefix", "normalizer.lowercase"):
         if metadata[option].flag(default=False):
@@ -98,8 +113,10 @@ def _pre_tokenizer(metadata: JsonField) -> PreTokenizer:
 
 def _sort_tokens(
     metadata: JsonField, *, ignore_words: bool
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Return spelling and id of the ordinary tokens, and of the special and added ones.
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Return spelling and id of the ordinary tokens, the special and the user-defined ones.
+
+    The last are read out of text; with `ignore_words` they are special.
 
     The converter fills ids that no token has with `[PAD<id>]`, of type unused, in older files
     user-defined. The model's tokenizer knows nothing of them: they are holes.
@@ -110,9 +127,10 @@ def _sort_tokens(
         raise metadata["token_type"].error(f"has {len(kinds)} entries for {len(tokens)} tokens")
     ordinary: dict[str, int] = {}
     special_tokens: dict[str, int] = {}
+    words: dict[str, int] = {}
     for index, (field, kind) in enumerate(zip(tokens, kinds, strict=True)):
         spelling = field.text()
-        if spelling in ordinary or spelling in special_tokens:
+        if spelling in ordinary or spelling in special_tokens or spelling in words:
             raise field.error(f"is {spelling!r:.80} once more")
         if kind == _NORMAL:
             ordinary[spelling] = index
@@ -121,14 +139,8 @@ def _sort_tokens(
         elif kind == _UNUSED or (kind == _USER_DEFINED and spelling == f"[PAD{index}]"):
             continue
         elif kind == _USER_DEFINED:
-            if not ignore_words:
-                raise UnsupportedTokenizerError(
-                    f"{field.source}: {field.path}, {spelling!r:.80}, is a user-defined token: its "
-                    "encoder reads it out of text, which exact covers do not follow yet. "
-                    "ignore_added_words=True makes a tokenizer that treats its spelling as text"
-                )
-            special_tokens[spelling] = index
+            (special_tokens if ignore_words or not spelling else words)[spelling] = index
         else:
             kind_name = "a byte token" if kind == _BYTE else "a token of no type"
             raise field.error(f"is {kind_name}, which byte-level BPE does not have")
-    return ordinary, special_tokens
+    return ordinary, special_tokens, words

@@ -1,4 +1,4 @@
-"""Reads Hugging Face `tokenizer.json` files that hold byte-level BPE."""
+"""Reads Hugging Face `tokenizer.json` files, those of byte-level BPE itself."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import re
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, TokenizerDescription
+from nextbyte.formats.added_words import read_added_words
+from nextbyte.formats.character_pairs_json import (
+    describe_character_pairs_json,
+    is_character_pairs,
+)
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange_byte_level
+from nextbyte.formats.unigram_json import describe_unigram_json, is_unigram
+from nextbyte.formats.vocabulary import arrange_byte_level
 
 if TYPE_CHECKING:
     from nextbyte.formats.json_fields import JsonField
+    from nextbyte.formats.normal_form import NormalForm
 
 
 def describe_tokenizer_json(
-    document: JsonField, *, ignore_added_words: bool = False
+    document: JsonField, *, ignore_added_words: bool = False, validate: bool = False
 ) -> TokenizerDescription:
     """Describe a parsed `tokenizer.json`: the file decides, not the name of a class.
 
@@ -25,7 +32,9 @@ def describe_tokenizer_json(
     document
         The whole file.
     ignore_added_words
-        Accept added tokens that are not special, and never read them out of text.
+        Never read added tokens that are not special out of text, as the file's encoder does.
+    validate
+        Describe a file whose pre-tokenizer has splits that are not compiled, too.
 
     Raises
     ------
@@ -36,13 +45,22 @@ def describe_tokenizer_json(
     """
     if not isinstance(document.value, dict) or not isinstance(document["model"].value, dict):
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
+    if is_character_pairs(document):
+        return describe_character_pairs_json(document, ignore_added_words=ignore_added_words)
+    if is_unigram(document):
+        return describe_unigram_json(document, ignore_added_words=ignore_added_words)
     model = document["model"]
     _require_plain_bpe(model)
-    _require_no_normalizer(document["normalizer"])
-    stages = _stages(document["pre_tokenizer"])
-    special_tokens = _added_tokens(document["added_tokens"], ignore_words=ignore_added_words)
+    normal_form = _normal_form(document["normalizer"])
+    stages, unknown = _stages(document["pre_tokenizer"], validate=validate)
     vocabulary: dict[str, int] = model["vocab"].object()
-    token_bytes = arrange_byte_level(vocabulary, special_tokens, source=document.source)
+    added = read_added_words(
+        document["added_tokens"],
+        vocabulary,
+        ignore=ignore_added_words,
+        normalizes=normal_form != "none",
+    )
+    token_bytes = arrange_byte_level(vocabulary, added.special, added.words, source=document.source)
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
@@ -50,8 +68,11 @@ def describe_tokenizer_json(
             stages=stages,
             merges=read_merges(model["merges"], vocabulary, token_bytes),
             whole_pieces=model["ignore_merges"].flag(default=False),
+            normal_form=normal_form,
+            unknown=unknown,
         ),
-        special_tokens=special_tokens,
+        special_tokens=added.special,
+        added_tokens=list(added.words.values()),
     )
 
 
@@ -61,6 +82,12 @@ def _unsupported(field: JsonField, problem: str) -> UnsupportedTokenizerError:
 
 def _require_plain_bpe(model: JsonField) -> None:
     kind = model.value.get("type", "BPE" if "merges" in model.value else None)
+    if kind == "WordPiece":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is of type 'WordPiece', which loses text: blanks, and "
+            "words that it cannot spell; so its tokens do not say what the bytes were, as those of "
+            "byte-level BPE do"
+        )
     if kind != "BPE":
         raise _unsupported(model, f"is of type {kind!r}, and only byte-level BPE is supported")
     for option in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
@@ -68,29 +95,36 @@ def _require_plain_bpe(model: JsonField) -> None:
             raise _unsupported(model, f"has {option}={model[option].value!r}")
 
 
-def _require_no_normalizer(normalizer: JsonField) -> None:
-    if normalizer.value is None:
-        return
-    kind = normalizer["type"].text()
-    if kind != "Sequence":
-        raise _unsupported(
-            normalizer, f"(normalizer {kind!r}) changes the text before it is tokenized"
-        )
-    for part in normalizer["normalizers"].items():
-        _require_no_normalizer(part)
+def _normal_form(normalizer: JsonField) -> NormalForm:
+    steps = _flatten(normalizer, "normalizers")
+    if not steps:
+        return "none"
+    kind = steps[0]["type"].text()
+    if len(steps) == 1 and kind in ("NFC", "NFKC"):
+        return "nfc" if kind == "NFC" else "nfkc"
+    other = next((step for step in steps if step["type"].text() not in ("NFC", "NFKC")), steps[-1])
+    raise _unsupported(
+        other, f"(normalizer {other['type'].value!r}) changes the text before it is tokenized"
+    )
 
 
-def _stages(pre_tokenizer: JsonField) -> list[str]:
-    steps = _flatten(pre_tokenizer)
+def _stages(pre_tokenizer: JsonField, *, validate: bool) -> tuple[list[str], str]:
+    """Return the split patterns, and what they leave out, in words."""
+    steps = _flatten(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1]["type"].text() != "ByteLevel":
         raise _unsupported(
             pre_tokenizer, "does not end in ByteLevel, and only byte-level BPE is supported"
         )
-    stages = []
+    stages, unknown = [], ""
     for step in steps:
         kind = step["type"].text()
         if kind == "Split":
-            stages.append(_split_pattern(step))
+            try:
+                stages.append(_split_pattern(step))
+            except UnsupportedTokenizerError as error:
+                if not validate:
+                    raise UnsupportedTokenizerError(f"{error}; {VALIDATE_HINT}") from None
+                unknown = unknown or str(error)
         elif kind == "Digits":
             one_by_one = step["individual_digits"].flag(default=False)
             stages.append(r"\p{N}" if one_by_one else r"\p{N}+")
@@ -101,16 +135,16 @@ def _stages(pre_tokenizer: JsonField) -> list[str]:
                 stages.append(GPT2)
         else:
             raise _unsupported(step, f"is of type {kind!r}")
-    return stages
+    return stages, unknown
 
 
-def _flatten(pre_tokenizer: JsonField) -> list[JsonField]:
-    if pre_tokenizer.value is None:
+def _flatten(field: JsonField, parts: str) -> list[JsonField]:
+    """Return the steps of a normalizer or pre-tokenizer, those of a `Sequence` in order."""
+    if field.value is None:
         return []
-    if pre_tokenizer["type"].text() == "Sequence":
-        parts = pre_tokenizer["pretokenizers"].items()
-        return [step for part in parts for step in _flatten(part)]
-    return [pre_tokenizer]
+    if field["type"].text() == "Sequence":
+        return [step for part in field[parts].items() for step in _flatten(part, parts)]
+    return [field]
 
 
 def _split_pattern(step: JsonField) -> str:
@@ -125,30 +159,23 @@ def _split_pattern(step: JsonField) -> str:
     return re.sub(r"([\\.^$|?*+()\[\]{}])", r"\\\1", pattern["String"].text())
 
 
+_REGEX_PARTS = re.compile(
+    r"(?P<atom>\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\[\]\\])*\])|(?P<operator>.)", flags=re.DOTALL
+)
+
+
 def _checked_regex(field: JsonField) -> str:
-    """Refuse what the engine behind these files (Oniguruma) reads unlike the compiled patterns."""
+    """Say what the engine behind these files (Oniguruma) reads in the terms of the compiled class.
+
+    There `$` is the end of a line, and `{m,n}+` repeats a repetition.
+    """
     regex = field.text()
-    # Without escapes, properties and character classes, what is left are the operators.
-    bare = re.sub(r"\\[pP]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*\]", "_", regex, flags=re.DOTALL)
-    for construct, meaning in (("$", "the end of a line"), ("}+", "a repeated group")):
-        if construct in bare:
-            raise _unsupported(
-                field, f"{regex!r} has {construct!r}, which its engine reads as {meaning}"
-            )
-    return regex
-
-
-def _added_tokens(added: JsonField, *, ignore_words: bool) -> dict[str, int]:
-    special_tokens: dict[str, int] = {}
-    if added.value is None:
-        return special_tokens
-    for token in added.items():
-        content = token["content"].text()
-        if not token["special"].flag(default=False) and not ignore_words:
-            raise UnsupportedTokenizerError(
-                f"{token.source}: {token.path}, the added token {content!r}, is not special: its "
-                "encoder reads it out of text, which exact covers do not follow yet. "
-                "ignore_added_words=True makes a tokenizer that treats its spelling as text"
-            )
-        special_tokens[content] = token["id"].integer(limit=MAX_TOKENS)
-    return special_tokens
+    parts = list(_REGEX_PARTS.finditer(regex))
+    bare = "".join(part["operator"] or "_" for part in parts)
+    if "}+" in bare:
+        raise _unsupported(
+            field, f"{regex!r} has '}}+', which its engine reads as a repeated group"
+        )
+    if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
+        raise _unsupported(field, f"{regex!r} has '$' and nested classes")
+    return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)

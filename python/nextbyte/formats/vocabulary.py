@@ -21,18 +21,27 @@ MAX_TOKENS: Final = 1 << 24
 
 
 def arrange_byte_level(
-    vocabulary: dict[str, int], special_tokens: dict[str, int], *, source: str
+    vocabulary: dict[str, int],
+    special_tokens: dict[str, int],
+    words: dict[str, int],
+    *,
+    source: str,
 ) -> list[bytes]:
     """Do what `arrange` does for tokens in the byte alphabet.
 
-    Entries of the vocabulary that are special tokens are only that. Spellings outside the alphabet
-    can come out of no text: they are holes.
+    Entries of the vocabulary that are special tokens or `words` (which are spelled as in text) are
+    only that. Spellings outside the alphabet can come out of no text: they are holes.
     """
-    token_bytes = _core.byte_level_tokens(vocabulary, special_tokens, LETTERS)
-    if token_bytes is None:  # something is wrong or odd: say what, or do without the fast way
-        ordinary = _ordinary_tokens(vocabulary, special_tokens)
-        token_bytes = arrange(ordinary, special_tokens, source=source)
-    return token_bytes
+    added = special_tokens | words
+    if len(added) == len(special_tokens) + len(words):
+        token_bytes = _core.byte_level_tokens(vocabulary, added, LETTERS)
+        if token_bytes is not None:
+            for spelling, token in words.items():
+                token_bytes[token] = spelling.encode()
+            return token_bytes
+    # Something is wrong or odd: say what, or do without the fast way.
+    tokens = _spelled_tokens(vocabulary, special_tokens, words)
+    return arrange(tokens, special_tokens, source=source)
 
 
 def arrange_in_order(
@@ -61,12 +70,14 @@ def ranks_in_order(token_bytes: list[bytes]) -> NDArray[np.uint32]:
     return ranks
 
 
-def _ordinary_tokens(
-    vocabulary: dict[str, int], special_tokens: dict[str, int]
+def _spelled_tokens(
+    vocabulary: dict[str, int], special_tokens: dict[str, int], words: dict[str, int]
 ) -> Iterator[tuple[bytes, int]]:
     for spelling, token in vocabulary.items():
-        if special_tokens.get(spelling) != token:
+        if token not in (special_tokens.get(spelling), words.get(spelling)):
             yield decode_byte_alphabet(spelling) or b"", token
+    for spelling, token in words.items():
+        yield spelling.encode(), token
 
 
 def arrange(
