@@ -22,7 +22,7 @@ struct UnigramPiece {
 // How the tokenizer's own code adds scores up: rounding decides between paths that are as good.
 enum class UnigramSums : std::uint8_t {
   kDouble,  // sums of doubles: Hugging Face tokenizers, llama.cpp
-  kSingle,  // sums of floats: sentencepiece from 0.2.2 on
+  kSingle,  // sums of floats: sentencepiece 0.2.3
   kMixed,   // a float and a piece's score are compared as doubles and kept as a float, an unknown
             // character is added as a float: sentencepiece up to 0.2.1
 };

@@ -38,9 +38,9 @@ class TokenizerInspection:
     if TYPE_CHECKING:  # what the class has beside
 
         @property
-        def compiled(self) -> _core.CompiledTokenizer: ...
-        def encode(self, text: str | bytes) -> list[int]: ...
-        def token_bytes(self, token: int) -> bytes: ...
+        def compiled(self) -> _core.CompiledTokenizer: ...  # noqa: D102 - documented there
+        def encode(self, text: str | bytes) -> list[int]: ...  # noqa: D102
+        def token_bytes(self, token: int) -> bytes: ...  # noqa: D102
 
     @property
     def exactness(self) -> Exactness:

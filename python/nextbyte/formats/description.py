@@ -106,8 +106,8 @@ class Unigram:
         By byte, the ids of the tokens that spell such a character; empty if nothing does.
     sums
         How scores are added up, which decides between segmentations that are as good: "double"
-        (Hugging Face tokenizers, llama.cpp), "single" (sentencepiece from 0.2.2 on) or "mixed"
-        (before: a sum is compared as a double and kept as a float).
+        (Hugging Face tokenizers, llama.cpp), "single" (sentencepiece 0.2.3) or "mixed"
+        (up to 0.2.1: a sum is compared as a double and kept as a float).
     split_at_blank
         The text is cut before each blank first, and each part segmented by itself.
     has_lead
@@ -134,7 +134,7 @@ class Unigram:
 
     @property
     def loses_text(self) -> bool:
-        """Whether texts that are not canonically equivalent are brought to the same form."""
+        """Whether texts that differ are brought to the same form."""
         return self.normalizer.changes_text
 
 

@@ -67,8 +67,8 @@ def describe_unigram(model: SentencePieceModel) -> TokenizerDescription:
         elif kind in (PieceType.NORMAL, PieceType.USER_DEFINED) and piece_bytes(text):
             token_bytes[index] = piece_bytes(text)
             if kind == PieceType.USER_DEFINED:
-                # A tenth for each byte but one, of which a blank (U+2581) has three: sentencepiece
-                # from 0.2.2 on.
+                # A tenth for each byte but one, of which a blank (U+2581) has three, in
+                # sentencepiece 0.2.3; up to 0.2.1 it depended on the greatest score.
                 score = to_single((len(text.encode()) - 1) * to_single(0.1))  # noqa: PLW2901
                 protected.append(text)
             pieces.append((index, score))
