@@ -40,7 +40,8 @@ PYTHON_FLOORS = (
     {"_core", "errors"},
     {"escapes", "fim_tokens", "progress", "stop_strings", "text_input", "text_stream"},
     {"formats", "models"},
-    {"compiling", "cover_tree", "verification", "witnesses"},
+    {"compiling", "cover_tree", "description_codec", "verification", "witnesses"},
+    {"description_cache"},
     {"tokenizer_report"},
     {"tokenizer_inspection"},
     {"tokenizer", "backends"},
@@ -65,7 +66,7 @@ ALLOWED_SIBLINGS = {
 }
 # Who may import what beside the standard library and numpy, and only inside functions.
 FRAMEWORK_HOMES = {
-    "gguf": {"formats", "models"},
+    "gguf": {"models"},
     "huggingface_hub": {"models"},
     "llama_cpp": {"backends"},
     "rich": {"cli", "display", "progress", "tokenizer_display"},

@@ -1,13 +1,12 @@
 // Binds the construction of byte-level BPE tokenizers from plain data.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,8 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
+using Ranks = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
                          BpeMerges merges,
                          const std::vector<std::string>& stages,
@@ -31,15 +32,13 @@ TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
 }
 
 TokenizerPointer from_merges(const TokenBytes& token_bytes,
-                             const std::vector<std::tuple<TokenId, TokenId, TokenId>>& merges,
+                             const MergeRows& merges,
                              const std::vector<std::string>& stages,
                              bool whole_pieces,
                              const std::string& normal_form,
                              const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
-  std::vector<Merge> list;
-  list.reserve(merges.size());
-  for (const auto& [left, right, result] : merges) list.push_back({left, right, result});
+  const std::vector<Merge> list = to_merges(merges);
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
   BpeMerges compiled = BpeMerges::from_merges(vocabulary->token_bytes(), list);
@@ -47,15 +46,18 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
 }
 
 TokenizerPointer from_ranks(const TokenBytes& token_bytes,
-                            const std::vector<std::uint32_t>& ranks,
+                            const Ranks& rank_of_id,
                             const std::vector<std::string>& stages,
                             bool whole_pieces,
                             const std::string& normal_form,
                             const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
+  const std::vector<std::uint32_t> ranks(rank_of_id.data(),
+                                         rank_of_id.data() + rank_of_id.shape(0));
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
-  BpeMerges compiled = BpeMerges::from_ranks(vocabulary->token_bytes(), ranks);
+  BpeMerges compiled = BpeMerges::from_ranks(
+      vocabulary->token_bytes(), ranks, BaseSymbols::kBytes, &vocabulary->order());
   return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
@@ -71,6 +73,10 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("whole_pieces"),
         nb::arg("normal_form"),
         nb::arg("added"),
+        nb::sig("def compile_byte_pair_merges(token_bytes: list[bytes], "
+                "merges: numpy.typing.NDArray[numpy.uint32], stages: collections.abc.Sequence[str],"
+                " *, whole_pieces: bool, normal_form: str, added: collections.abc.Sequence[int]) "
+                "-> CompiledTokenizer"),
         "Byte-level BPE from (left, right, result) merges in rank order.");
   m.def("compile_byte_pair_ranks",
         &from_ranks,
@@ -81,6 +87,10 @@ void register_byte_pairs(nb::module_& m) {
         nb::arg("whole_pieces"),
         nb::arg("normal_form"),
         nb::arg("added"),
+        nb::sig("def compile_byte_pair_ranks(token_bytes: list[bytes], "
+                "ranks: numpy.typing.NDArray[numpy.uint32], stages: collections.abc.Sequence[str],"
+                " *, whole_pieces: bool, normal_form: str, added: collections.abc.Sequence[int]) "
+                "-> CompiledTokenizer"),
         "Byte-level BPE from tiktoken ranks; 2**32 - 1 for ids that take no part in merges.");
 }
 

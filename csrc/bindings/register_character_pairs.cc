@@ -1,13 +1,12 @@
 // Binds the construction of BPE over characters with byte fallback from plain data.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -62,13 +61,11 @@ TokenizerPointer compile(std::vector<std::string> tokens,
 }
 
 TokenizerPointer from_merges(const TokenBytes& token_bytes,
-                             const std::vector<std::tuple<TokenId, TokenId, TokenId>>& merges,
+                             const MergeRows& merges,
                              const std::vector<TokenId>& byte_tokens,
                              bool has_lead,
                              const std::vector<TokenId>& added) {
-  std::vector<Merge> list;
-  list.reserve(merges.size());
-  for (const auto& [left, right, result] : merges) list.push_back({left, right, result});
+  const std::vector<Merge> list = to_merges(merges);
   std::vector<std::string> tokens = to_strings(token_bytes);
   const nb::gil_scoped_release released;
   return compile(std::move(tokens), byte_tokens, has_lead, added, [&](const auto& pieces) {
@@ -99,6 +96,10 @@ void register_character_pairs(nb::module_& m) {
         nb::arg("byte_tokens"),
         nb::arg("has_lead"),
         nb::arg("added"),
+        nb::sig("def compile_character_pair_merges(token_bytes: list[bytes], "
+                "merges: numpy.typing.NDArray[numpy.uint32], *, "
+                "byte_tokens: collections.abc.Sequence[int], has_lead: bool, "
+                "added: collections.abc.Sequence[int]) -> CompiledTokenizer"),
         "BPE over characters from (left, right, result) merges in rank order.");
   m.def("compile_character_pair_ranks",
         &from_ranks,

@@ -17,6 +17,15 @@ std::vector<std::string> to_strings(const TokenBytes& tokens) {
   return strings;
 }
 
+std::vector<Merge> to_merges(const MergeRows& rows) {
+  std::vector<Merge> merges;
+  merges.reserve(rows.shape(0));
+  for (std::size_t k = 0; k < rows.shape(0); ++k) {
+    merges.push_back({rows(k, 0), rows(k, 1), rows(k, 2)});
+  }
+  return merges;
+}
+
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
                           std::string lead,

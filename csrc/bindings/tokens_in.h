@@ -3,12 +3,15 @@
 #define NEXTBYTE_BINDINGS_TOKENS_IN_H_
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tokenizer/bpe_merges.h"
 #include "tokenizer/normal_form.h"
 #include "tokenizer/tokenizer.h"
 
@@ -17,7 +20,12 @@ namespace nextbyte {
 using TokenizerPointer = std::shared_ptr<Tokenizer>;
 using TokenBytes = nanobind::typed<nanobind::list, nanobind::bytes>;
 
+// Rows (left, right, result) of ids.
+using MergeRows = nanobind::
+    ndarray<const std::uint32_t, nanobind::shape<-1, 3>, nanobind::c_contig, nanobind::device::cpu>;
+
 std::vector<std::string> to_strings(const TokenBytes& tokens);
+std::vector<Merge> to_merges(const MergeRows& rows);
 
 // "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
 NormalForm normal_form_named(const std::string& name);

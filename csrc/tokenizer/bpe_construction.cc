@@ -4,7 +4,6 @@
 // alone and no shorter merge crosses their cut before both are complete (the pair test minus its
 // first look-up, over the last steps found so far). At most one merge per byte string passes.
 #include <algorithm>
-#include <bit>
 #include <numeric>
 #include <string>
 #include <string_view>
@@ -13,20 +12,25 @@
 
 #include "support/error.h"
 #include "tokenizer/bpe_merges.h"
+#include "tokenizer/token_splits.h"
 #include "tokenizer/unicode.h"
 
 namespace nextbyte {
 namespace {
 
-// Indices of `lengths`, stably sorted by length (counting sort).
-std::vector<std::uint32_t> by_length(const std::vector<std::uint32_t>& lengths) {
-  std::uint32_t longest = 0;
-  for (const std::uint32_t length : lengths) longest = std::max(longest, length);
-  std::vector<std::uint32_t> start(std::size_t{longest} + 2, 0);
-  for (const std::uint32_t length : lengths) ++start[length + 1];
+// How many tokens ahead of their use data are fetched: they lie in no order, so that waiting for
+// them would take most of the time.
+constexpr std::size_t kAhead = 12;
+
+// Indices of `values`, stably sorted by value.
+std::vector<std::uint32_t> counting_sort(const std::vector<std::uint32_t>& values) {
+  std::uint32_t greatest = 0;
+  for (const std::uint32_t value : values) greatest = std::max(greatest, value);
+  std::vector<std::uint32_t> start(std::size_t{greatest} + 2, 0);
+  for (const std::uint32_t value : values) ++start[value + 1];
   std::partial_sum(start.begin(), start.end(), start.begin());
-  std::vector<std::uint32_t> order(lengths.size());
-  for (std::uint32_t i = 0; i < lengths.size(); ++i) order[start[lengths[i]]++] = i;
+  std::vector<std::uint32_t> order(values.size());
+  for (std::uint32_t i = 0; i < values.size(); ++i) order[start[values[i]]++] = i;
   return order;
 }
 
@@ -81,54 +85,41 @@ void check_merge(const std::vector<std::string>& tokens, const Merge& merge, std
   }
 }
 
-// Finds tokens by their bytes. Hashes are polynomial, so that all prefixes and suffixes of a token
-// are hashed in time linear in its length; a hit is always confirmed on the bytes.
-class ByteStringIndex {
- public:
-  static constexpr std::uint64_t kBase = 0x9E3779B97F4A7C15u;
-  static std::uint64_t append(std::uint64_t hash, char byte) noexcept {
-    return hash * kBase + static_cast<std::uint8_t>(byte) + 1;
+// Which merges a later one of the same (left, right) replaces.
+std::vector<bool> replaced_merges(const std::vector<Merge>& merges, std::size_t num_tokens) {
+  // Grouped by left token, from the back, so that the last merge of a pair is the one that stays.
+  std::vector<std::uint32_t> lefts(merges.size());
+  for (std::size_t k = 0; k < merges.size(); ++k) lefts[k] = merges[k].left;
+  const std::vector<std::uint32_t> grouped = counting_sort(lefts);
+  std::vector<TokenId> seen_with(num_tokens, kNoToken);  // by right token: the left one
+  std::vector<bool> replaced(merges.size(), false);
+  for (auto k = grouped.rbegin(); k != grouped.rend(); ++k) {
+    TokenId& seen = seen_with[merges[*k].right];
+    replaced[*k] = seen == merges[*k].left;
+    seen = merges[*k].left;
   }
+  return replaced;
+}
 
-  ByteStringIndex(const std::vector<std::string>& tokens, std::size_t capacity)
-      : tokens_(tokens),
-        slots_(std::bit_ceil(2 * capacity + 2)),
-        shift_(64 - std::countr_zero(slots_.size())) {}
-
-  // The token with these bytes (whose hash is given), or kNoToken.
-  TokenId find(std::uint64_t hash, std::string_view bytes) const noexcept {
-    return slots_[locate(mixed(hash), bytes)].id;
-  }
-  // Makes t the token of its bytes, unless one of lower or equal rank has them already.
-  void claim(std::uint64_t hash, TokenId t, const std::vector<std::uint32_t>& ranks) noexcept {
-    Slot& slot = slots_[locate(mixed(hash), tokens_[t])];
-    if (slot.id == kNoToken || ranks[t] < ranks[slot.id]) {
-      slot = {static_cast<std::uint32_t>(mixed(hash)), t};
+// Leaves the tokens that take part; of equal ones only that of lowest rank, then lowest id.
+void keep_owners(ByteStringOrder& order,
+                 const std::vector<std::string_view>& tokens,
+                 const std::vector<std::uint32_t>& ranks) {
+  order.filter([&](std::size_t i) { return ranks[order.ids[i]] != kNever; });
+  std::vector<bool> is_owner(order.ids.size(), true);
+  for (std::size_t i = 1, owner = 0; i < order.ids.size(); ++i) {
+    const TokenId t = order.ids[i];
+    const TokenId best = order.ids[owner];
+    if (tokens[t].size() != order.shared[i] || tokens[best].size() != order.shared[i]) {
+      owner = i;
+    } else if (ranks[t] < ranks[best]) {
+      is_owner[std::exchange(owner, i)] = false;
+    } else {
+      is_owner[i] = false;
     }
   }
-
- private:
-  struct Slot {
-    std::uint32_t tag = 0;
-    TokenId id = kNoToken;  // kNoToken marks a free slot
-  };
-  static std::uint64_t mixed(std::uint64_t hash) noexcept {
-    return (hash ^ hash >> 32) * 0xD6E8FEB86659FD93u;
-  }
-  // The slot that holds `bytes`, or the free one where they belong.
-  std::size_t locate(std::uint64_t hash, std::string_view bytes) const noexcept {
-    const auto tag = static_cast<std::uint32_t>(hash);
-    for (std::size_t at = static_cast<std::size_t>(hash >> shift_);;
-         at = (at + 1) & (slots_.size() - 1)) {
-      const Slot& slot = slots_[at];
-      if (slot.id == kNoToken || (slot.tag == tag && tokens_[slot.id] == bytes)) return at;
-    }
-  }
-
-  const std::vector<std::string>& tokens_;
-  std::vector<Slot> slots_;
-  int shift_;
-};
+  order.filter([&](std::size_t i) { return is_owner[i]; });
+}
 
 }  // namespace
 
@@ -152,6 +143,14 @@ bool BpeMerges::add_if_last_step(const Merge& merge, RankKey rank) {
   return true;
 }
 
+void BpeMerges::prefetch(const Merge& merge) const noexcept {
+  __builtin_prefetch(&right_[merge.left]);
+  __builtin_prefetch(&left_[merge.right]);
+  __builtin_prefetch(&left_[merge.result], 1);
+  __builtin_prefetch(&right_[merge.result], 1);
+  fireable_.prefetch(merge.left, merge.right);
+}
+
 BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
                                  const std::vector<Merge>& merges,
                                  BaseSymbols base) {
@@ -164,16 +163,9 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
     check_merge(tokens, merges[k], k);
     lengths[k] = static_cast<std::uint32_t>(tokens[merges[k].result].size());
   }
-  // From the back, so that the last merge of a pair is the one that stays.
-  MergeTable seen(merges.size());
-  std::vector<bool> replaced(merges.size(), false);
-  for (std::size_t k = merges.size(); k-- > 0;) {
-    const Merge& merge = merges[k];
-    replaced[k] = seen.find(merge.left, merge.right) != nullptr;
-    if (!replaced[k]) seen.insert(merge.left, merge.right, 0, merge.result);
-  }
+  const std::vector<bool> replaced = replaced_merges(merges, tokens.size());
 
-  BpeMerges built(tokens.size(), merges.size());
+  BpeMerges built(tokens.size(), std::min(tokens.size(), merges.size()));
   std::unordered_set<std::string_view> symbols;
   std::size_t taking_part = 0;
   for (TokenId t = 0; t < tokens.size(); ++t) {
@@ -181,8 +173,13 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
     if (!is_base_symbol(tokens[t], base)) continue;
     if (symbols.insert(tokens[t]).second) built.add_base_symbol(tokens[t], t);
   }
-  for (const std::uint32_t k : by_length(lengths)) {
-    if (!replaced[k]) built.add_if_last_step(merges[k], k + 1);
+  const std::vector<std::uint32_t> order = counting_sort(lengths);
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    if (at + kAhead < order.size()) built.prefetch(merges[order[at + kAhead]]);
+    const std::uint32_t k = order[at];
+    if (!replaced[k] && !built.is_canonical_alone(merges[k].result)) {
+      built.add_if_last_step(merges[k], k + 1);
+    }
   }
   built.finish(taking_part);
   return built;
@@ -190,56 +187,71 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
 
 BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
                                 const std::vector<std::uint32_t>& ranks,
-                                BaseSymbols base) {
+                                BaseSymbols base,
+                                const ByteStringOrder* order) {
   check_tokens(tokens, base);
   if (ranks.size() != tokens.size()) {
     throw TokenizerFormat("there are " + std::to_string(tokens.size()) + " tokens but " +
                           std::to_string(ranks.size()) + " ranks");
   }
-  const auto takes_part = [&](TokenId t) { return !tokens[t].empty() && ranks[t] != kNever; };
-  std::size_t taking_part = 0;
-  std::size_t longest = 0;
-  std::vector<std::uint32_t> lengths(tokens.size());
+  std::vector<TokenId> taking_part;
   for (TokenId t = 0; t < tokens.size(); ++t) {
-    if (!takes_part(t)) continue;
+    if (tokens[t].empty() || ranks[t] == kNever) continue;
     if (ranks[t] > kMaxRank) {
       throw TokenizerFormat("token " + std::to_string(t) + " has rank " + std::to_string(ranks[t]) +
                             "; the greatest allowed is " + std::to_string(kMaxRank));
     }
-    ++taking_part;
-    longest = std::max(longest, tokens[t].size());
-    lengths[t] = static_cast<std::uint32_t>(tokens[t].size());
+    taking_part.push_back(t);
   }
+  const std::vector<std::string_view> bytes(tokens.begin(), tokens.end());
+  ByteStringOrder owners = order == nullptr ? sorted_by_bytes(bytes, taking_part) : *order;
+  keep_owners(owners, bytes, ranks);
+  TokenSplits splits(bytes, owners);
 
-  ByteStringIndex index(tokens, taking_part);
+  // At most one split passes, nearly always the one whose parts have the least greatest rank. It is
+  // found in a pass of its own: what that reads does not wait for earlier tokens, and the pass
+  // after it knows what to fetch.
+  const auto made_at = [&](TokenId left, TokenId right) {
+    return std::max(ranks[left], ranks[right]);
+  };
+  std::vector<Merge> first(tokens.size(), {kNoToken, kNoToken, kNoToken});
+  std::vector<std::uint32_t> lengths(tokens.size());  // 0: no owner
   for (TokenId t = 0; t < tokens.size(); ++t) {
-    if (!takes_part(t)) continue;
-    std::uint64_t hash = 0;
-    for (const char byte : tokens[t]) hash = ByteStringIndex::append(hash, byte);
-    index.claim(hash, t, ranks);
+    lengths[t] = splits.length(t);
+    std::uint32_t least = kNever;
+    splits.for_each(t, [&](TokenId left, TokenId right) {
+      if (made_at(left, right) >= least) return;
+      least = made_at(left, right);
+      first[t] = {left, right, t};
+    });
   }
+  std::vector<std::pair<std::uint32_t, Merge>> others;
+  const auto find_others = [&](TokenId t) {
+    others.clear();
+    splits.for_each(t, [&](TokenId left, TokenId right) {
+      if (left != first[t].left) others.push_back({made_at(left, right), {left, right, t}});
+    });
+    std::sort(others.begin(), others.end(), [](const auto& x, const auto& y) {
+      return x.first < y.first;
+    });
+  };
 
-  BpeMerges built(tokens.size(), taking_part);
-  std::vector<std::uint64_t> prefix(longest + 1, 0);  // hash of the first k bytes
-  std::vector<std::uint64_t> power(longest + 1, 1);
-  for (std::size_t k = 1; k <= longest; ++k) power[k] = power[k - 1] * ByteStringIndex::kBase;
-  for (const TokenId t : by_length(lengths)) {
-    const std::string_view bytes = tokens[t];
-    const std::size_t size = lengths[t];
-    if (size == 0) continue;
-    for (std::size_t k = 0; k < size; ++k) {
-      prefix[k + 1] = ByteStringIndex::append(prefix[k], bytes[k]);
+  BpeMerges built(tokens.size(), owners.ids.size());
+  const std::vector<TokenId> by_length = counting_sort(lengths);
+  for (std::size_t at = tokens.size() - owners.ids.size(); at < by_length.size(); ++at) {
+    if (at + kAhead < by_length.size()) {
+      const Merge& ahead = first[by_length[at + kAhead]];
+      if (ahead.left != kNoToken) built.prefetch(ahead);
     }
-    if (index.find(prefix[size], bytes) != t) continue;
-    if (is_base_symbol(bytes, base)) built.add_base_symbol(bytes, t);
-    for (std::size_t k = 1; k < size; ++k) {
-      const TokenId right = index.find(prefix[size] - prefix[k] * power[size - k], bytes.substr(k));
-      if (right == kNoToken || !built.is_canonical_alone(right)) continue;
-      const TokenId left = index.find(prefix[k], bytes.substr(0, k));
-      if (left != kNoToken && built.add_if_last_step({left, right, t}, ranks[t] + 1)) break;
+    const TokenId t = by_length[at];
+    if (is_base_symbol(bytes[t], base)) built.add_base_symbol(bytes[t], t);
+    if (first[t].left == kNoToken || built.add_if_last_step(first[t], ranks[t] + 1)) continue;
+    find_others(t);
+    for (const auto& [_, merge] : others) {
+      if (built.add_if_last_step(merge, ranks[t] + 1)) break;
     }
   }
-  built.finish(taking_part);
+  built.finish(taking_part.size());
   return built;
 }
 
@@ -249,22 +261,17 @@ void BpeMerges::finish(std::size_t num_taking_part) {
   num_not_canonical_alone_ = num_taking_part - order.size();
 
   group_.assign(num_tokens() + 1, 0);
-  std::vector<std::uint32_t> left_depth(num_tokens(), 1), right_depth(num_tokens(), 1);
   std::size_t num_merges = 0;
-  max_spine_depth_ = order.empty() ? 0 : 1;
   for (const TokenId t : order) {
     if (left_[t].part == kNoToken) continue;
     ++num_merges;
     ++group_[left_[t].part + 1];
-    left_depth[t] = left_depth[left_[t].part] + 1;
-    right_depth[t] = right_depth[right_[t].part] + 1;
-    max_spine_depth_ = std::max<std::size_t>({max_spine_depth_, left_depth[t], right_depth[t]});
   }
   std::partial_sum(group_.begin(), group_.end(), group_.begin());
-  std::vector<TokenId> children(num_merges);
+  std::vector<TokenId> grouped(num_merges);
   std::vector<std::uint32_t> filled(group_.begin(), group_.end() - 1);
   for (const TokenId t : order) {
-    if (left_[t].part != kNoToken) children[filled[left_[t].part]++] = t;
+    if (left_[t].part != kNoToken) grouped[filled[left_[t].part]++] = t;
   }
 
   std::vector<std::uint32_t> subtree(num_tokens(), 1);
@@ -272,37 +279,76 @@ void BpeMerges::finish(std::size_t num_taking_part) {
     if (left_[*t].part != kNoToken) subtree[left_[*t].part] += subtree[*t];
   }
 
+  // What the order of the children needs, side by side.
+  struct Child {
+    TokenId token;
+    RankKey barrier;  // of the parent in it
+    std::uint32_t subtree;
+  };
+  std::vector<Child> children(num_merges);
+  successors_.resize(num_merges);
+  for (std::uint32_t k = 0; k < num_merges; ++k) {
+    if (k + kAhead < num_merges) {
+      __builtin_prefetch(&left_[grouped[k + kAhead]]);
+      __builtin_prefetch(&right_[grouped[k + kAhead]]);
+    }
+    const TokenId child = grouped[k];
+    const SpineSymbol& left = left_[child];
+    const SpineSymbol& right = right_[child];
+    children[k] = {child, left.barrier, subtree[child]};
+    // The barriers are the rank of the last step and the greatest one, see bpe_merges.h.
+    const bool right_is_later = left_[left.part].last <= left_[right.part].last;
+    successors_[k] = {right_is_later ? right.barrier : left.barrier, right.part};
+  }
+
   euler_.assign(num_tokens(), kNoToken);
   euler_order_.assign(order.size(), kNoToken);
   child_barrier_.resize(num_merges);
   child_end_.resize(num_merges);
-  successors_.resize(num_merges);
   std::uint32_t next_root = 0;
-  for (const TokenId p : order) {
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    if (at + kAhead < order.size()) {
+      __builtin_prefetch(&left_[order[at + kAhead]]);
+      __builtin_prefetch(&euler_[order[at + kAhead]]);
+      __builtin_prefetch(&group_[order[at + kAhead]]);
+    }
+    const TokenId p = order[at];
     if (left_[p].part == kNoToken) {
       euler_[p] = next_root;
       next_root += subtree[p];
     }
     euler_order_[euler_[p]] = p;
-    const auto first = children.begin() + group_[p];
-    const auto last = children.begin() + group_[p + 1];
-    for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
-      const TokenId right = right_[children[k]].part;
-      successors_[k] = {fireable_.rank(p, right), right};
+    const std::uint32_t begin = group_[p];
+    const std::uint32_t end = group_[p + 1];
+    if (end - begin > 1) {
+      std::sort(successors_.begin() + begin,
+                successors_.begin() + end,
+                [](const Successor& x, const Successor& y) { return x.rank < y.rank; });
+      std::sort(
+          children.begin() + begin, children.begin() + end, [](const Child& x, const Child& y) {
+            return x.barrier != y.barrier ? x.barrier > y.barrier : x.token < y.token;
+          });
     }
-    std::sort(successors_.begin() + group_[p],
-              successors_.begin() + group_[p + 1],
-              [](const Successor& x, const Successor& y) { return x.rank < y.rank; });
-    std::stable_sort(
-        first, last, [&](TokenId x, TokenId y) { return left_[x].barrier > left_[y].barrier; });
     std::uint32_t next_number = euler_[p] + 1;
-    for (std::uint32_t k = group_[p]; k < group_[p + 1]; ++k) {
-      euler_[children[k]] = next_number;
-      next_number += subtree[children[k]];
-      child_barrier_[k] = left_[children[k]].barrier;
+    for (std::uint32_t k = begin; k < end; ++k) {
+      euler_[children[k].token] = next_number;
+      next_number += children[k].subtree;
+      child_barrier_[k] = children[k].barrier;
       child_end_[k] = next_number;
     }
   }
+}
+
+std::size_t BpeMerges::max_spine_depth() const noexcept {
+  std::size_t greatest = 0;
+  for (const auto* const spines : {&left_, &right_}) {
+    for (const TokenId t : euler_order_) {
+      std::size_t depth = 1;
+      for (TokenId at = t; (*spines)[at].part != kNoToken; at = (*spines)[at].part) ++depth;
+      greatest = std::max(greatest, depth);
+    }
+  }
+  return greatest;
 }
 
 }  // namespace nextbyte

@@ -39,6 +39,7 @@
 #include <utility>
 #include <vector>
 
+#include "tokenizer/byte_string_order.h"
 #include "tokenizer/merge_table.h"
 
 namespace nextbyte {
@@ -70,10 +71,11 @@ class BpeMerges {
   // From priorities of byte strings (tiktoken): every split of a token into two tokens is a merge
   // of rank ranks[id]; a token of rank 0xFFFFFFFF takes no part. Of tokens with equal bytes the one
   // of lowest rank (then lowest id) takes part. Throws TokenizerFormat if the sizes differ or a
-  // rank is 0xFFFFFFFE.
+  // rank is 0xFFFFFFFE. `order`: of all tokens with bytes, where it is known already.
   static BpeMerges from_ranks(const std::vector<std::string>& tokens,
                               const std::vector<std::uint32_t>& ranks,
-                              BaseSymbols base = BaseSymbols::kBytes);
+                              BaseSymbols base = BaseSymbols::kBytes,
+                              const ByteStringOrder* order = nullptr);
 
   // Does BPE of dec(t) give [t]? Precondition here and below: ids are less than num_tokens().
   bool is_canonical_alone(TokenId t) const noexcept { return left_[t].last != kNever; }
@@ -106,8 +108,8 @@ class BpeMerges {
 
   // Diagnostics. Tokens that take part in BPE but are not canonical alone:
   std::size_t num_not_canonical_alone() const noexcept { return num_not_canonical_alone_; }
-  // The most symbols on one spine; 1 if there are byte tokens only, 0 without any.
-  std::size_t max_spine_depth() const noexcept { return max_spine_depth_; }
+  // The most symbols on one spine; 1 if there are byte tokens only, 0 without any. O(all spines).
+  std::size_t max_spine_depth() const noexcept;
   // Are the ranks non-decreasing along every own run?
   bool is_proper() const noexcept { return is_proper_; }
 
@@ -131,6 +133,7 @@ class BpeMerges {
   // Construction: the base symbols first, then last steps in order of length, then finish().
   void add_base_symbol(std::string_view bytes, TokenId t);
   bool add_if_last_step(const Merge& merge, RankKey rank);
+  void prefetch(const Merge& merge) const noexcept;  // what the former will touch
   void finish(std::size_t num_taking_part);
   bool crosses_below(TokenId a, TokenId b) const noexcept;
 
@@ -146,7 +149,6 @@ class BpeMerges {
   std::vector<std::uint32_t> child_end_;  // first Euler number after that child's subtree
   std::vector<Successor> successors_;     // what p merges with, by rank
   std::size_t num_not_canonical_alone_ = 0;
-  std::size_t max_spine_depth_ = 0;
   bool is_proper_ = true;
 };
 

@@ -30,10 +30,8 @@ std::vector<std::string> spellings(const Vocabulary& vocabulary,
   return bytes;
 }
 
-std::vector<std::string> entries(const Vocabulary& vocabulary,
-                                 const BpeMerges& merges,
-                                 bool whole_pieces) {
-  return vocabulary.table_entries(
+OrderedStrings entries(const Vocabulary& vocabulary, const BpeMerges& merges, bool whole_pieces) {
+  return vocabulary.ordered_entries(
       [&](TokenId token) { return whole_pieces || merges.is_canonical_alone(token); });
 }
 

@@ -3,38 +3,58 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "support/error.h"
+#include "tokenizer/byte_string_order.h"
 
 namespace nextbyte {
 
-TokenTable::TokenTable(const std::vector<std::string>& tokens) : ranks_(tokens.size(), kNoRank) {
-  for (std::size_t id = 0; id < tokens.size(); ++id) {
-    if (!tokens[id].empty()) order_.push_back(static_cast<TokenId>(id));
-  }
-  if (order_.empty()) throw TokenizerFormat("the vocabulary has no token with bytes");
-  std::sort(
-      order_.begin(), order_.end(), [&](TokenId a, TokenId b) { return tokens[a] < tokens[b]; });
+constexpr std::size_t kAhead = 12;
 
+namespace {
+
+OrderedStrings ordered(const std::vector<std::string>& tokens) {
+  OrderedStrings strings{{tokens.begin(), tokens.end()}, {}};
+  std::vector<TokenId> ids;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (!tokens[id].empty()) ids.push_back(static_cast<TokenId>(id));
+  }
+  strings.order = sorted_by_bytes(strings.strings, ids);
+  return strings;
+}
+
+}  // namespace
+
+TokenTable::TokenTable(const std::vector<std::string>& tokens) : TokenTable(ordered(tokens)) {}
+
+TokenTable::TokenTable(OrderedStrings ordered_tokens)
+    : order_(std::move(ordered_tokens.order.ids)),
+      ranks_(ordered_tokens.strings.size(), kNoRank),
+      shared_prefix_(std::move(ordered_tokens.order.shared)) {
+  if (order_.empty()) throw TokenizerFormat("the vocabulary has no token with bytes");
+  const std::vector<std::string_view>& tokens = ordered_tokens.strings;
+  std::size_t total = 0;
+  for (const std::string_view token : tokens) total += token.size();
   offsets_.reserve(order_.size() + 1);
   offsets_.push_back(0);
-  shared_prefix_.reserve(order_.size());
+  bytes_.reserve(total);
   for (std::size_t rank = 0; rank < order_.size(); ++rank) {
-    const std::string& token = tokens[order_[rank]];
-    std::size_t shared = 0;
-    if (rank > 0) {
-      const std::string& previous = tokens[order_[rank - 1]];
-      if (previous == token) {
-        throw TokenizerFormat("tokens " + std::to_string(order_[rank - 1]) + " and " +
-                              std::to_string(order_[rank]) + " have the same bytes");
-      }
-      const std::size_t limit = std::min(previous.size(), token.size());
-      while (shared < limit && previous[shared] == token[shared]) ++shared;
+    // In this order the bytes lie anywhere; waiting for them would take longer than all the rest.
+    if (rank + 2 * kAhead < order_.size()) {
+      __builtin_prefetch(&tokens[order_[rank + 2 * kAhead]]);
+      __builtin_prefetch(tokens[order_[rank + kAhead]].data());
     }
-    ranks_[order_[rank]] = static_cast<Rank>(rank);
-    shared_prefix_.push_back(static_cast<std::uint32_t>(shared));
-    bytes_ += token;
+    const TokenId token = order_[rank];
+    ranks_[token] = static_cast<Rank>(rank);
+    bytes_ += tokens[token];
     offsets_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+    const Rank previous = static_cast<Rank>(rank) - 1;
+    if (rank > 0 && shared_prefix_[rank] == tokens[token].size() &&
+        shared_prefix_[rank] == length(previous)) {
+      throw TokenizerFormat("tokens " + std::to_string(order_[previous]) + " and " +
+                            std::to_string(token) + " have the same bytes");
+    }
   }
 
   // Node i is nodes[i]; its children are appended when it is reached, so nodes come in

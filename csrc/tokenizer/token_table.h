@@ -40,6 +40,7 @@ class TokenTable {
   // tokens[id] = byte string; empty strings (special tokens, holes) have no rank.
   // Throws TokenizerFormat if there is no token at all or two tokens have the same bytes.
   explicit TokenTable(const std::vector<std::string>& tokens);
+  explicit TokenTable(OrderedStrings tokens);
 
   Rank size() const noexcept { return static_cast<Rank>(order_.size()); }
   Cursor root() const noexcept { return {0, size(), 0, 0}; }

@@ -21,6 +21,15 @@ std::vector<std::string> spellings_of(const std::vector<std::string>& token_byte
   return spellings;
 }
 
+ByteStringOrder sorted_tokens(const std::vector<std::string>& tokens) {
+  std::vector<TokenId> ids;
+  ids.reserve(tokens.size());
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (!tokens[id].empty()) ids.push_back(static_cast<TokenId>(id));
+  }
+  return sorted_by_bytes({tokens.begin(), tokens.end()}, ids);
+}
+
 bool has_entry_inside(const ByteTrie& trie, std::string_view bytes) {
   for (std::size_t start = 0; start < bytes.size(); ++start) {
     ByteTrie::Node node = ByteTrie::kRoot;
@@ -36,6 +45,7 @@ bool has_entry_inside(const ByteTrie& trie, std::string_view bytes) {
 
 Vocabulary::Vocabulary(std::vector<std::string> token_bytes, const std::vector<TokenId>& added)
     : token_bytes_(std::move(token_bytes)),
+      order_(sorted_tokens(token_bytes_)),
       added_(added),
       is_added_(token_bytes_.size(), false),
       is_hidden_(token_bytes_.size(), false),

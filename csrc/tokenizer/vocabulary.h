@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "tokenizer/byte_string_order.h"
 #include "tokenizer/byte_trie.h"
 #include "tokenizer/merge_table.h"
 
@@ -29,21 +31,33 @@ class Vocabulary {
   // Entry i spells added()[i].
   const ByteTrie& spellings() const noexcept { return spellings_; }
 
+  // The tokens with bytes, sorted; equal ones by id.
+  const ByteStringOrder& order() const noexcept { return order_; }
+
   // What a token table is made of: the bytes of the added tokens and of those ordinary ones that
   // `occurs` (called with an id that is neither added nor hidden nor empty) says some segment's
-  // encoding has.
+  // encoding has. Valid while the vocabulary lives.
   template <typename Occurs>
-  std::vector<std::string> table_entries(Occurs occurs) const {
-    std::vector<std::string> entries(size());
+  OrderedStrings ordered_entries(Occurs occurs) const {
+    OrderedStrings entries{std::vector<std::string_view>(size()), order_};
     for (std::size_t id = 0; id < size(); ++id) {
       if (token_bytes_[id].empty() || is_hidden_[id]) continue;
-      if (is_added_[id] || occurs(static_cast<TokenId>(id))) entries[id] = token_bytes_[id];
+      if (is_added_[id] || occurs(static_cast<TokenId>(id))) entries.strings[id] = token_bytes_[id];
     }
+    entries.order.filter([&](std::size_t i) { return !entries.strings[order_.ids[i]].empty(); });
     return entries;
+  }
+
+  // The same without their order.
+  template <typename Occurs>
+  std::vector<std::string> table_entries(Occurs occurs) const {
+    const std::vector<std::string_view> strings = ordered_entries(occurs).strings;
+    return {strings.begin(), strings.end()};
   }
 
  private:
   std::vector<std::string> token_bytes_;
+  ByteStringOrder order_;
   std::vector<TokenId> added_;
   std::vector<bool> is_added_, is_hidden_;
   ByteTrie spellings_;

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from nextbyte.formats.description import TokenizerDescription
 
 
@@ -44,7 +50,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,
-            model.merges,
+            merge_rows(model.merges),
             model.stages,
             whole_pieces=model.whole_pieces,
             normal_form=model.normal_form,
@@ -53,7 +59,7 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
     if model.ranks is not None:
         return _core.compile_byte_pair_ranks(
             description.token_bytes,
-            model.ranks,
+            np.ascontiguousarray(model.ranks, dtype=np.uint32),
             model.stages,
             whole_pieces=model.whole_pieces,
             normal_form=model.normal_form,
@@ -62,13 +68,20 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
     raise TokenizerFormatError("neither merges nor ranks")
 
 
+def merge_rows(
+    merges: NDArray[np.uint32] | Sequence[tuple[int, int, int]],
+) -> NDArray[np.uint32]:
+    """Return the merges as the core takes them, one row each."""
+    return np.ascontiguousarray(merges, dtype=np.uint32).reshape(-1, 3)
+
+
 def _character_pairs(
     description: TokenizerDescription, model: CharacterPairs
 ) -> _core.CompiledTokenizer:
     if model.merges is not None:
         compiled = _core.compile_character_pair_merges(
             description.token_bytes,
-            model.merges,
+            merge_rows(model.merges),
             byte_tokens=model.byte_tokens,
             has_lead=model.has_lead,
             added=description.added_tokens,

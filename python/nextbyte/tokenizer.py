@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer
+from nextbyte.description_cache import described
 from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
 from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
@@ -71,6 +72,7 @@ class Tokenizer(TokenizerInspection):
         *,
         ignore_added_words: bool = False,
         validate: bool = False,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
 
@@ -90,6 +92,9 @@ class Tokenizer(TokenizerInspection):
             then confirms covers one by one: `exactness` is "validated", and `report().why` names
             what is not compiled. What is confirmed is sound, but may not be all; the states of a
             `ByteLM` report the mass that was left out. Tens of milliseconds a byte.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -102,7 +107,13 @@ class Tokenizer(TokenizerInspection):
         if path.is_dir():
             path /= "tokenizer.json"
         _require_file(path, "tokenizer.json")
-        description = load_any(path, ignore_added_words=ignore_added_words, validate=validate)
+        description = described(
+            path,
+            lambda: load_any(path, ignore_added_words=ignore_added_words, validate=validate),
+            loader=f"any {path.suffix.lower()}",
+            options={"ignore_added_words": ignore_added_words, "validate": validate},
+            cache=cache,
+        )
         return cls(description, validate=validate)
 
     @classmethod
@@ -128,6 +139,7 @@ class Tokenizer(TokenizerInspection):
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
         validate: bool = False,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load a tiktoken rank file, which has no pre-tokenizer of its own.
 
@@ -141,15 +153,28 @@ class Tokenizer(TokenizerInspection):
             Content and id of each special token.
         validate
             As for `from_file`: take a regex that is not compiled, too.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
         """
         path = Path(path)
         _require_file(path, "rank file")
-        description = load_tiktoken(path, pattern=pattern, special_tokens=special_tokens)
+        description = described(
+            path,
+            lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
+            loader="tiktoken",
+            options={"pattern": pattern, "special_tokens": dict(special_tokens or {})},
+            cache=cache,
+        )
         return cls(description, validate=validate)
 
     @classmethod
     def from_gguf(
-        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        cache: bool = True,
     ) -> Tokenizer:
         """Load the tokenizer of a GGUF file, with weights or without.
 
@@ -165,6 +190,9 @@ class Tokenizer(TokenizerInspection):
             Treat the spelling of user-defined tokens as text. Their own encoder reads them out of
             text, as is done here otherwise; this tokenizer is then exact for the encoder with that
             switched off.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -172,16 +200,30 @@ class Tokenizer(TokenizerInspection):
             The file is missing, is no GGUF file, is damaged, or contradicts itself.
         UnsupportedTokenizerError
             Another model than "gpt2" (byte-level BPE), or an unknown pre-tokenizer.
-        MissingDependencyError
-            The package `gguf` is not installed.
         """
         path = Path(path)
         _require_file(path, "GGUF file")
-        return cls(load_gguf(path, ignore_added_words=ignore_added_words))
+        return cls(
+            described(
+                path,
+                lambda: load_gguf(path, ignore_added_words=ignore_added_words),
+                loader="gguf",
+                options={"ignore_added_words": ignore_added_words},
+                cache=cache,
+            )
+        )
 
     @classmethod
-    def from_tekken(cls, path: str | os.PathLike[str]) -> Tokenizer:
+    def from_tekken(cls, path: str | os.PathLike[str], *, cache: bool = True) -> Tokenizer:
         """Load Mistral's `tekken.json`, as the package mistral-common ships it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        cache
+            Keep what large files say in the user's cache, and look there first: see
+            `nextbyte.description_cache`.
 
         Raises
         ------
@@ -192,7 +234,7 @@ class Tokenizer(TokenizerInspection):
         """
         path = Path(path)
         _require_file(path, "tekken.json")
-        return cls(load_tekken(path))
+        return cls(described(path, lambda: load_tekken(path), loader="tekken", cache=cache))
 
     @property
     def compiled(self) -> _core.CompiledTokenizer:

@@ -155,7 +155,7 @@ def _tokenizers(path: Path, description: TokenizerDescription) -> Reference | No
 def _tiktoken(description: TokenizerDescription, model: BytePairs) -> Reference | None:
     import tiktoken  # noqa: PLC0415 - an optional extra
 
-    ranks = model.ranks or []
+    ranks = [] if model.ranks is None else [int(rank) for rank in model.ranks]
     ids = {rank: token for token, rank in enumerate(ranks) if rank != NO_RANK}
     by_bytes = {description.token_bytes[token]: rank for rank, token in ids.items()}
     if len(model.stages) != 1 or any(bytes([byte]) not in by_bytes for byte in range(256)):

@@ -27,7 +27,7 @@ def load_any(
 
     Raises
     ------
-    TokenizerFormatError, UnsupportedTokenizerError, MissingDependencyError
+    TokenizerFormatError, UnsupportedTokenizerError
         As the loader of the format.
     """
     if path.suffix.lower() == ".gguf":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 def _alphabet() -> dict[int, int]:
     """Map each letter of the alphabet to the byte it stands for (both as code points)."""
@@ -13,6 +15,9 @@ def _alphabet() -> dict[int, int]:
 
 
 _BYTE_OF_LETTER = _alphabet()
+
+LETTERS: Final = sorted(_BYTE_OF_LETTER, key=_BYTE_OF_LETTER.__getitem__)
+"""The letter (a code point) of each byte."""
 
 
 def decode_byte_alphabet(spelling: str) -> bytes | None:

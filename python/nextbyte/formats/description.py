@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nextbyte.formats.normal_form import NormalForm
     from nextbyte.formats.text_normalizer import TextNormalizer
 
@@ -28,7 +33,7 @@ class BytePairs:
     stages
         The pre-tokenizer's split patterns, applied in order, each to the pieces of the one before.
     merges
-        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+        Rows (left, right, result) of token ids in order of rank, or None where `ranks` says it all.
     ranks
         tiktoken's form: the priority of each token's bytes (`NO_RANK`: takes no part), or None.
     whole_pieces
@@ -43,8 +48,8 @@ class BytePairs:
     family: ClassVar[str] = "byte-level BPE"
 
     stages: list[str]
-    merges: list[tuple[int, int, int]] | None = None
-    ranks: list[int] | None = None
+    merges: NDArray[np.uint32] | Sequence[tuple[int, int, int]] | None = None
+    ranks: NDArray[np.uint32] | Sequence[int] | None = None
     whole_pieces: bool = False
     normal_form: NormalForm = "none"
     unknown: str = ""
@@ -62,7 +67,7 @@ class CharacterPairs:
     Parameters
     ----------
     merges
-        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+        Rows (left, right, result) of token ids in order of rank, or None where `ranks` says it all.
     ranks
         The priority of each token's bytes, whichever two tokens it is made of; equal ones go from
         left to right. `NO_RANK`: takes no part, as special, byte and added tokens. Or None.
@@ -78,8 +83,8 @@ class CharacterPairs:
     family: ClassVar[str] = "BPE over characters"
     loses_text: ClassVar[bool] = False
 
-    merges: list[tuple[int, int, int]] | None = None
-    ranks: list[int] | None = None
+    merges: NDArray[np.uint32] | Sequence[tuple[int, int, int]] | None = None
+    ranks: Sequence[int] | None = None
     byte_tokens: list[int] = field(default_factory=list)
     has_lead: bool = False
     whole_pieces: list[int] = field(default_factory=list)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from nextbyte.errors import (
-    MissingDependencyError,
-    TokenizerFormatError,
-    UnsupportedTokenizerError,
-)
-from nextbyte.formats.byte_alphabet import decode_byte_alphabet
+from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.character_pairs_gguf import (
     CHARACTER_PAIRS,
     describe_character_pairs_gguf,
 )
 from nextbyte.formats.description import BytePairs, TokenizerDescription
+from nextbyte.formats.gguf_metadata import read_gguf_metadata
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.unigram_gguf import UNIGRAM, describe_unigram_gguf
-from nextbyte.formats.vocabulary import arrange
+from nextbyte.formats.vocabulary import arrange_byte_level
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,14 +24,6 @@ _PREFIX: Final = "tokenizer.ggml."
 # The values of tokenizer.ggml.token_type.
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _NUM_TYPES: Final = 7
-_KEYS: Final = (
-    *("model", "pre", "tokens", "token_type", "merges"),
-    *("add_space_prefix", "normalizer.lowercase"),
-    *("scores", "precompiled_charsmap", "remove_extra_whitespaces"),
-    *("escape_whitespaces", "treat_whitespace_as_suffix"),
-)
-# What the reader, which trusts the file, may raise where the file is damaged.
-_DAMAGE: Final = (LookupError, MemoryError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
@@ -54,8 +42,6 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
         Not a GGUF file, damaged, or contradicting itself.
     UnsupportedTokenizerError
         Another kind of tokenizer than byte-level BPE, or a pre-tokenizer whose stages are unknown.
-    MissingDependencyError
-        The package `gguf` is not installed.
     """
     metadata = _read_metadata(path)
     if metadata["model"].value in CHARACTER_PAIRS:
@@ -65,10 +51,7 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
     _require_byte_level_bpe(metadata)
     pre_tokenizer = _pre_tokenizer(metadata)
     ordinary, special_tokens, words = _sort_tokens(metadata, ignore_words=ignore_added_words)
-    # Spellings outside the byte alphabet can come out of no text: they are holes.
-    spelled = [(decode_byte_alphabet(spelling) or b"", i) for spelling, i in ordinary.items()]
-    spelled += [(spelling.encode(), i) for spelling, i in words.items()]
-    token_bytes = arrange(spelled, special_tokens, source=str(path))
+    token_bytes = arrange_byte_level(ordinary, special_tokens, words, source=str(path))
     size = len(metadata["tokens"].value)
     token_bytes += [b""] * (size - len(token_bytes))  # the last ids may be unused
     return TokenizerDescription(
@@ -86,32 +69,11 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
 
 def _read_metadata(path: Path) -> JsonField:
     """Return what the file says under `tokenizer.ggml.`, as one object."""
-    try:
-        from gguf import GGUFReader  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        raise MissingDependencyError(
-            "reading GGUF files needs the package gguf: pip install 'nextbyte[fetch]'"
-        ) from None
-
-    class CheckedReader(GGUFReader):  # type: ignore[misc] # the package's types are not read
-        """The reader, which takes less where a file ends too early, but complaining instead."""
-
-        def _get(self, offset: int, dtype: Any, count: Any = 1, *options: Any, **more: Any) -> Any:  # noqa: ANN401
-            part = super()._get(offset, dtype, count, *options, **more)
-            if len(part) != count:
-                raise ValueError("it ends too early")
-            return part
-
-    try:
-        fields: dict[str, Any] = dict(CheckedReader(path).fields)
-        found = {
-            name: fields[_PREFIX + name].contents() for name in _KEYS if _PREFIX + name in fields
-        }
-    except OSError as error:
-        raise TokenizerFormatError(f"{path}: cannot be read: {error.strerror}") from None
-    except _DAMAGE as error:
-        message = f"{path}: not a GGUF file, or damaged: {error!s:.200}"
-        raise TokenizerFormatError(message) from None
+    found = {
+        key.removeprefix(_PREFIX): value
+        for key, value in read_gguf_metadata(path).items()
+        if key.startswith(_PREFIX)
+    }
     return JsonField(found, source=str(path), path=_PREFIX.rstrip("."))
 
 

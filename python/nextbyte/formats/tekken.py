@@ -6,9 +6,10 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from nextbyte.formats.description import NO_RANK, BytePairs, TokenizerDescription
+from nextbyte import _core
+from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.json_fields import JsonField
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+from nextbyte.formats.vocabulary import MAX_TOKENS, arrange_in_order, ranks_in_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,18 +51,14 @@ def describe_tekken(document: JsonField) -> TokenizerDescription:
     size = config["default_vocab_size"].integer(limit=MAX_TOKENS)
     num_special = config["default_num_special_tokens"].integer(limit=size + 1)
     special_tokens = _special_tokens(document["special_tokens"], num_special)
-    ranks = _ranks(document["vocab"], size - num_special)
-    token_bytes = arrange(
-        ((token, rank + num_special) for token, rank in ranks.items()),
-        special_tokens,
-        source=document.source,
-    )
+    tokens = _tokens(document["vocab"], size - num_special)
+    token_bytes = arrange_in_order(tokens, num_special, special_tokens, source=document.source)
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
         model=BytePairs(
             stages=[config["pattern"].text()],
-            ranks=[index if token else NO_RANK for index, token in enumerate(token_bytes)],
+            ranks=ranks_in_order(token_bytes),
             whole_pieces=True,  # it is tiktoken, which looks a whole piece up before it merges
         ),
         special_tokens=special_tokens,
@@ -88,8 +85,24 @@ def _special_tokens(field: JsonField, count: int) -> dict[str, int]:
     return ids
 
 
-def _ranks(vocab: JsonField, count: int) -> dict[bytes, int]:
+def _tokens(vocab: JsonField, count: int) -> list[bytes]:
     """Return the first `count` entries, which have the ranks 0 to count - 1 in order."""
+    try:
+        entries = vocab.value[:count]
+        ranks = [entry["rank"] for entry in entries]
+        tokens = _core.decode_base64_texts([entry["token_bytes"] for entry in entries])
+    except (LookupError, TypeError):
+        tokens = None
+    else:
+        if set(map(type, ranks)) != {int} or ranks != list(range(count)):
+            tokens = None
+    # Something is wrong or odd: say what, or do without the fast way.
+    if tokens is None or not all(tokens) or len(set(tokens)) < count:
+        tokens = _tokens_one_by_one(vocab, count)
+    return tokens
+
+
+def _tokens_one_by_one(vocab: JsonField, count: int) -> list[bytes]:
     ranks: dict[bytes, int] = {}
     for rank, entry in zip(range(count), vocab.items(), strict=False):
         if entry["rank"].integer(limit=MAX_TOKENS) != rank:
@@ -104,4 +117,4 @@ def _ranks(vocab: JsonField, count: int) -> dict[bytes, int]:
         ranks[token] = rank
     if len(ranks) < count:
         raise vocab.error(f"has {len(ranks)} entries; the config says {count} are used")
-    return ranks
+    return list(ranks)

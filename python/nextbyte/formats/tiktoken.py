@@ -6,10 +6,11 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
+from nextbyte import _core
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
-from nextbyte.formats.description import NO_RANK, BytePairs, TokenizerDescription
+from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.patterns import BY_NAME
-from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
+from nextbyte.formats.vocabulary import MAX_TOKENS, arrange, arrange_in_order, ranks_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,30 @@ def load_tiktoken(
         raise InvalidInputError(
             f"pattern {pattern!r} is neither a regex nor one of the names {', '.join(BY_NAME)}"
         )
+    specials = dict(special_tokens or {})
+    data = path.read_bytes()
+    tokens = _core.read_rank_lines(data)
+    # Something is wrong or odd: say what, or do without the fast way.
+    if not tokens or not all(tokens) or len(set(tokens)) < len(tokens):
+        ranks = _read_lines(data, path)
+        token_bytes = arrange(ranks.items(), specials, source=str(path))
+    else:
+        token_bytes = arrange_in_order(tokens, 0, specials, source=str(path))
+    return TokenizerDescription(
+        source=str(path),
+        token_bytes=token_bytes,
+        model=BytePairs(
+            stages=[BY_NAME.get(pattern, pattern)],
+            ranks=ranks_in_order(token_bytes),
+            whole_pieces=True,  # tiktoken looks a whole piece up before it merges
+        ),
+        special_tokens=specials,
+    )
+
+
+def _read_lines(data: bytes, path: Path) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -48,16 +71,4 @@ def load_tiktoken(
         ranks[token] = value
     if not ranks:
         raise TokenizerFormatError(f"{path}: no ranks in the file; is it a tiktoken rank file?")
-
-    specials = dict(special_tokens or {})
-    token_bytes = arrange(ranks.items(), specials, source=str(path))
-    return TokenizerDescription(
-        source=str(path),
-        token_bytes=token_bytes,
-        model=BytePairs(
-            stages=[BY_NAME.get(pattern, pattern)],
-            ranks=[value if token else NO_RANK for value, token in enumerate(token_bytes)],
-            whole_pieces=True,  # tiktoken looks a whole piece up before it merges
-        ),
-        special_tokens=specials,
-    )
+    return ranks

