@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -28,6 +28,8 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
                 return _byte_pairs(description, model)
             case CharacterPairs() as model:
                 return _character_pairs(description, model)
+            case Unigram() as model:
+                return _unigram(description, model)
             case LongestMatch():
                 return _core.compile_longest_match(
                     description.token_bytes, added=description.added_tokens
@@ -37,6 +39,8 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
+    if model.unknown:
+        raise UnsupportedTokenizerError(model.unknown)
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,
@@ -87,6 +91,24 @@ def _character_pairs(
                 "produce it (ignore_merges); not supported yet with byte fallback"
             )
     return compiled
+
+
+def _unigram(description: TokenizerDescription, model: Unigram) -> _core.CompiledTokenizer:
+    normalizer = model.normalizer
+    return _core.compile_unigram(
+        description.token_bytes,
+        model.pieces,
+        model.rivals,
+        unknown_score=model.unknown_score,
+        sums=model.sums,
+        split_at_blank=model.split_at_blank,
+        byte_tokens=model.byte_tokens,
+        forbidden=[sequence.encode() for sequence in normalizer.forbidden()],
+        single_blanks=normalizer.single_blanks,
+        no_blank_first=normalizer.no_blank_first,
+        lead=model.has_lead,
+        added=description.added_tokens,
+    )
 
 
 def check_compiled(

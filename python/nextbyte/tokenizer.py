@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer
-from nextbyte.cover_tree import CoverTree, grow_cover_tree
-from nextbyte.errors import InvalidInputError, TokenizerFormatError
+from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
-from nextbyte.formats.description import BytePairs
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
-from nextbyte.tokenizer_report import Exactness, SelfCheck, TokenizerReport, make_report
-from nextbyte.verification import Verification, find_reference, verify
+from nextbyte.tokenizer_inspection import TokenizerInspection
+from nextbyte.witnesses import compile_witnessed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from nextbyte import _core
     from nextbyte.formats.description import TokenizerDescription
-MASKS_PART: Final = 50
-"""With masks the self-check costs about this many times as much."""
 
 
-class Tokenizer:
+class Tokenizer(TokenizerInspection):
     """A byte-level BPE tokenizer with its exact cover encodings.
 
     Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
@@ -46,20 +43,34 @@ class Tokenizer:
     'exact'
     """
 
-    def __init__(self, description: TokenizerDescription) -> None:
+    def __init__(self, description: TokenizerDescription, *, validate: bool = False) -> None:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
-        self._compiled = compile_tokenizer(description)
+        self._not_compiled = ""  # why not, in words
+        try:
+            self._compiled = compile_tokenizer(description)
+            self._self_check = check_compiled(self._compiled, source=description.source)
+        except UnsupportedTokenizerError as error:
+            if not isinstance(description.model, BytePairs):
+                raise
+            if not validate:
+                raise UnsupportedTokenizerError(f"{error}; {VALIDATE_HINT}") from None
+            self._not_compiled = str(error)
+            self._compiled = compile_witnessed(description, self._not_compiled)
+            self._self_check = _core.SelfCheckReport()
         words = sorted((description.token_bytes[i] for i in description.added_tokens), key=len)
         self._added = (
             re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
         )
-        self._self_check = check_compiled(self._compiled, source=description.source)
-        self._verification: Verification | None = None
+        self._verification = None
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        validate: bool = False,
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
 
@@ -74,6 +85,11 @@ class Tokenizer:
             Treat the spelling of added tokens that are not special (`<think>`) as text. The file's
             own encoder reads them out of text, as is done here otherwise; this tokenizer is then
             exact for the encoder with that switched off.
+        validate
+            Take a file whose pre-tokenizer is not compiled, too. The library that defines the file
+            then confirms covers one by one: `exactness` is "validated", and `report().why` names
+            what is not compiled. What is confirmed is sound, but may not be all; the states of a
+            `ByteLM` report the mass that was left out. Tens of milliseconds a byte.
 
         Raises
         ------
@@ -86,7 +102,8 @@ class Tokenizer:
         if path.is_dir():
             path /= "tokenizer.json"
         _require_file(path, "tokenizer.json")
-        return cls(load_any(path, ignore_added_words=ignore_added_words))
+        description = load_any(path, ignore_added_words=ignore_added_words, validate=validate)
+        return cls(description, validate=validate)
 
     @classmethod
     def from_pretrained(
@@ -110,6 +127,7 @@ class Tokenizer:
         *,
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
+        validate: bool = False,
     ) -> Tokenizer:
         """Load a tiktoken rank file, which has no pre-tokenizer of its own.
 
@@ -121,10 +139,13 @@ class Tokenizer:
             The pre-tokenizer: "gpt2", "cl100k", "o200k", "llama3", "qwen2", or a regex.
         special_tokens
             Content and id of each special token.
+        validate
+            As for `from_file`: take a regex that is not compiled, too.
         """
         path = Path(path)
         _require_file(path, "rank file")
-        return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
+        description = load_tiktoken(path, pattern=pattern, special_tokens=special_tokens)
+        return cls(description, validate=validate)
 
     @classmethod
     def from_gguf(
@@ -179,15 +200,6 @@ class Tokenizer:
         return self._compiled
 
     @property
-    def exactness(self) -> Exactness:
-        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded.
-
-        Only `verify` can find out otherwise later: then it is "refuted".
-        """
-        refuted = self._verification is not None and self._verification.differences > 0
-        return "refuted" if refuted else "exact"
-
-    @property
     def vocab_size(self) -> int:
         """One more than the greatest token id, special tokens included."""
         return self._compiled.vocabulary_size
@@ -211,7 +223,11 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(self.normalize(text))
+        data = self.normalize(text)
+        model = self._description.model
+        if isinstance(model, Unigram):
+            data = model.normalizer.normalize_bytes(data)  # the text is complete
+        return self._compiled.encode(data)
 
     def normalize(self, text: str | bytes) -> bytes:
         r"""Return what the tokenizer makes tokens of: the text in its normal form.
@@ -232,6 +248,8 @@ class Tokenizer:
         """
         data = as_bytes(text, name="text")
         model = self._description.model
+        if isinstance(model, Unigram):
+            return model.normalizer.normalize_bytes(data, is_prefix=True)
         if not isinstance(model, BytePairs) or model.normal_form == "none":
             return data
         # Added tokens are read out first; what is between them is normalized by itself.
@@ -279,95 +297,6 @@ class Tokenizer:
         """
         covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
         return [(tuple(tokens), overhang) for tokens, overhang in covers]
-
-    def cover_tree(self, prefix: str | bytes, *, examples: int = 4) -> CoverTree:
-        """Return the cover encodings of a byte prefix, grouped: what `inspect --covers` draws.
-
-        Parameters
-        ----------
-        prefix
-            The bytes. They may end anywhere, even inside a character.
-        examples
-            The most last tokens to name at each context; all are counted.
-
-        Returns
-        -------
-        CoverTree
-            The empty context; below it those that are alive after the prefix.
-
-        Raises
-        ------
-        UnreachableByteError
-            No text that this tokenizer encodes starts so.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> tree = nb.Tokenizer.from_pretrained("smollm2-135m").cover_tree(b"hell")
-        >>> tree.last_tokens.count  # "hello" and the like
-        6
-        """
-        return grow_cover_tree(
-            self._compiled, self.token_bytes, as_bytes(prefix, name="prefix"), examples=examples
-        )
-
-    def self_check(self, *, effort: int = 1) -> SelfCheck:
-        """Compare the engine with its own encoder again; a load does it at `effort` 1.
-
-        Parameters
-        ----------
-        effort
-            How many times as much as a load looks at. From 2 on the masks of allowed tokens and the
-            cover tracker take part too. 100 takes a second or two.
-
-        Raises
-        ------
-        UnsupportedTokenizerError
-            They differ. Please report that with the file.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> nb.Tokenizer.from_pretrained("smollm2-135m").self_check(effort=2).texts
-        160
-        """
-        source = self._description.source
-        self._self_check = check_compiled(self._compiled, source=source, effort=effort)
-        if effort > 1:
-            part = -(-effort // MASKS_PART)
-            check_compiled(self._compiled, source=source, effort=part, with_masks=True)
-        return self.report().self_check
-
-    def verify(self, *, count: int = 500) -> Verification | None:
-        """Compare the encodings of adversarial texts with the library that defines the file.
-
-        That is `tokenizers`, `tiktoken` or `sentencepiece`, where it is installed. `report()` has
-        the result from then on.
-
-        Parameters
-        ----------
-        count
-            How many texts.
-
-        Returns
-        -------
-        Verification or None
-            None if no such library is installed, or knows such files.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> nb.Tokenizer.from_pretrained("smollm2-135m").verify().differences
-        0
-        """
-        reference = find_reference(self._description)
-        if reference is not None:
-            self._verification = verify(self, reference, count=count)
-        return self._verification
-
-    def report(self) -> TokenizerReport:
-        """Return what was compiled, in figures."""
-        return make_report(self._description, self._compiled, self._self_check, self._verification)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"

@@ -1,4 +1,4 @@
-"""Describes SentencePiece models whose pieces are made by BPE over characters."""
+"""Reads SentencePiece models, and describes those whose pieces are made by BPE over characters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from nextbyte.formats.sentencepiece_model import (
     SentencePieceModel,
     read_sentencepiece_model,
 )
+from nextbyte.formats.unigram import describe_unigram
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +36,15 @@ def load_sentencepiece(path: Path, *, ignore_added_words: bool = False) -> Token
     TokenizerFormatError
         Not such a file, damaged, or contradicting itself.
     UnsupportedTokenizerError
-        Another model type than BPE, or something that loses a part of the text.
+        Another model type than BPE and unigram, or something that is not exact here.
     """
     model = read_sentencepiece_model(path)
+    if model.model_type == ModelType.UNIGRAM:
+        return describe_unigram(model)
     if model.model_type != ModelType.BPE:
-        raise _unsupported(model, f"is of type {model.model_type.name}, and only BPE is supported")
+        raise _unsupported(
+            model, f"is of type {model.model_type.name}, and only BPE and UNIGRAM are supported"
+        )
     return describe_character_pairs(model, ignore_added_words=ignore_added_words)
 
 
