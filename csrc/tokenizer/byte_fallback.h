@@ -27,7 +27,7 @@ struct CharacterPrefix {
 // or can be in no text) and all these tokens exist. A test of neighbouring byte tokens would not
 // do: the bytes of a character that has a token pass every such test. So the bytes of the current
 // character are kept, and its prefix is alive iff some spelled character starts so
-// (docs/theory.md 9). Immutable.
+// (docs/theory.md 11). Immutable.
 class ByteFallback {
  public:
   using ByteTokens = std::array<TokenId, 256>;  // kNoToken: there is none

@@ -18,7 +18,7 @@ namespace nextbyte {
 
 // The text starts as one symbol per character; symbols merge by rank, leftmost first, over the
 // whole segment. A character without a token is spelled by byte tokens, which never merge; where
-// it has none, it is in no text. So (docs/theory.md 9):
+// it has none, it is in no text. So (docs/theory.md 11):
 //   a sequence is canonical iff each maximal run of pieces is (locality: the pair test), and the
 //   byte tokens between them spell whole characters that have no token;
 //   every such sequence is the encoding of its bytes, so a context is live iff its byte tokens at

@@ -20,9 +20,11 @@ def is_character_pairs(document: JsonField) -> bool:
     if model["type"].value not in ("BPE", None) or "merges" not in model.object():
         return False
     steps = _flatten(document["pre_tokenizer"], "pretokenizers")
+    if any(step["type"].value == "ByteLevel" for step in steps):
+        return False
+    steps += _flatten(document["normalizer"], "normalizers")
     return bool(model["byte_fallback"].value) or any(
-        step["type"].value in ("Replace", "Metaspace")
-        for step in [*_flatten(document["normalizer"], "normalizers"), *steps]
+        BLANK_SYMBOL in (step["content"].value, step["replacement"].value) for step in steps
     )
 
 
