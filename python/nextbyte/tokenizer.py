@@ -265,11 +265,11 @@ class Tokenizer(TokenizerInspection):
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        data = self.normalize(text)
         model = self._description.model
-        if isinstance(model, Unigram):
-            data = model.normalizer.normalize_bytes(data)  # the text is complete
-        return self._compiled.encode(data)
+        if isinstance(model, Unigram):  # the text is complete; and twice is not the same as once
+            data = as_bytes(text, name="text")
+            return self._compiled.encode(model.normalizer.normalize_bytes(data))
+        return self._compiled.encode(self.normalize(text))
 
     def normalize(self, text: str | bytes) -> bytes:
         r"""Return what the tokenizer makes tokens of: the text in its normal form.

@@ -213,6 +213,14 @@ def test_texts_that_are_not_normal_have_no_cover(trained, tmp_path):
     assert tokenizer.cover_encodings("the ") != []
 
 
+def test_a_text_is_normalized_once(trained, tmp_path):
+    """U+0344 becomes two marks, which would compose with the letter if normalized again."""
+    reference = sentencepiece.SentencePieceProcessor(model_proto=trained)
+    assert reference.normalize("xI\u0344") == "▁xI\u0308\u0301"
+    with pytest.raises(InvalidInputError, match="not normalized"):
+        load_model(tmp_path, trained).encode("xI\u0344")
+
+
 def test_sums_of_each_library():
     """[aa][a] and [a][aa] tie in real numbers; the rounding of each library decides."""
     from nextbyte import _core  # noqa: PLC0415
