@@ -28,6 +28,7 @@ from nextbyte import _core
 from nextbyte.description_codec import decode, encode
 from nextbyte.errors import NextByteError
 from nextbyte.formats.description import TokenizerDescription
+from nextbyte.formats.json_fields import collection_held
 from nextbyte.models.cache import cache_directory, sha256_of
 
 if TYPE_CHECKING:
@@ -76,26 +77,31 @@ def described(
         False to neither look nor keep.
     """
     if not cache or os.environ.get(SWITCH, "1") == "0":
-        return load()
+        return _loaded(load)
     try:
         before = source.stat()
         if not MIN_SOURCE <= before.st_size <= MAX_SOURCE:
-            return load()
+            return _loaded(load)
         folder = cache_directory() / "tokenizers"
         key = _key(sha256_of(source), loader, options or {})
     except (OSError, NextByteError, TypeError, ValueError):  # the last two: odd options
-        return load()
+        return _loaded(load)
     path = folder / f"{key}{SUFFIX}"
     found = _read(path, key)
     if found is not None:
         return replace(found, source=str(source))
-    description = load()
+    description = _loaded(load)
     with contextlib.suppress(OSError):
         after = source.stat()
         # Otherwise it may have been written while it was read.
         if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
             _write(path, key, description)
     return description
+
+
+def _loaded(load: Callable[[], TokenizerDescription]) -> TokenizerDescription:
+    with collection_held():
+        return load()
 
 
 def _key(content: str, loader: str, options: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.description import CharacterPairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
@@ -57,9 +59,10 @@ def describe_character_pairs_json(
         pieces[spelling] = spelling.encode(), token
     token_bytes = arrange(pieces.values(), special_tokens, source=document.source)
     merges = read_merges(model["merges"], vocabulary, token_bytes)
-    for left, right, result in merges:
-        if byte_tokens.intersection((left, right, result)):
-            raise _unsupported(model["merges"], f"merge the byte token in {(left, right, result)}")
+    of_bytes = np.isin(merges, sorted(byte_tokens)).any(axis=1)
+    if of_bytes.any():
+        first = tuple(merges[of_bytes.argmax()].tolist())
+        raise _unsupported(model["merges"], f"merge the byte token in {first}")
     return TokenizerDescription(
         source=document.source,
         token_bytes=token_bytes,

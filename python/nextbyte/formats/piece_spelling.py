@@ -20,5 +20,5 @@ def piece_bytes(spelling: str) -> bytes:
 
 def byte_of_piece(spelling: str) -> bytes | None:
     """Return the byte that a byte piece, as `<0x0A>`, stands for; None for any other spelling."""
-    match = _BYTE.fullmatch(spelling)
+    match = _BYTE.fullmatch(spelling) if spelling.startswith("<0x") else None
     return None if match is None else bytes.fromhex(match.group(1))

@@ -92,7 +92,8 @@ def arrange(
     """
     token_bytes: dict[int, bytes] = {}
     for data, token in tokens:
-        _check_id(token, f"token {data!r}", source)
+        if type(token) is not int or not 0 <= token < MAX_TOKENS:
+            _check_id(token, f"token {data!r}", source)
         if token in token_bytes:
             raise TokenizerFormatError(
                 f"{source}: id {token} belongs to two tokens, {token_bytes[token]!r} and {data!r}"
