@@ -38,16 +38,17 @@ PYTHON_HEADER = re.compile(r"nanobind/|pybind11/|Python\.h")
 
 PYTHON_FLOORS = (
     {"_core", "errors"},
-    {"escapes", "progress", "stop_strings", "text_input", "text_stream"},
+    {"escapes", "fim_tokens", "progress", "stop_strings", "text_input", "text_stream"},
     {"formats", "models"},
-    {"compiling"},
+    {"compiling", "cover_tree", "verification"},
+    {"tokenizer_report"},
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
-    {"infill", "integrations", "display"},
+    {"infill", "integrations", "display", "tokenizer_display"},
     {"__init__", "simd"},
-    {"cli", "commands", "server", "__main__"},
+    {"cli", "commands", "inspect_command", "server", "__main__"},
 )
 HIGHEST_USER_OF_CORE = "byte_lm"
 ALLOWED_SIBLINGS = {
@@ -55,6 +56,9 @@ ALLOWED_SIBLINGS = {
     ("byte_lm", "byte_lm_state"): "a model makes states; states know their model's protocol only",
     ("__main__", "cli"): "python -m nextbyte is the command line",
     ("cli", "commands"): "arguments are declared in one file and acted upon in the other",
+    ("cli", "inspect_command"): "as commands; a file of its own for its length",
+    ("inspect_command", "commands"): "what every command does: feedback, embedded models",
+    ("tokenizer_display", "display"): "the same advice where rich is missing",
     ("commands", "server"): "`nextbyte serve` starts it",
 }
 # Who may import what beside the standard library and numpy, and only inside functions.
@@ -62,11 +66,12 @@ FRAMEWORK_HOMES = {
     "gguf": {"formats", "models"},
     "huggingface_hub": {"models"},
     "llama_cpp": {"backends"},
-    "rich": {"cli", "display", "progress"},
+    "rich": {"cli", "display", "progress", "tokenizer_display"},
     "safetensors": {"backends", "models"},
-    "sentencepiece": {"formats"},
-    "tiktoken": {"formats"},
-    "tokenizers": {"formats", "integrations", "models", "tokenizer"},
+    # verification: the library that defines a tokenizer file is what ours is compared with
+    "sentencepiece": {"formats", "verification"},
+    "tiktoken": {"formats", "verification"},
+    "tokenizers": {"formats", "integrations", "models", "tokenizer", "verification"},
     "torch": {"backends", "integrations", "models"},
     "transformers": {"backends", "commands", "integrations", "models"},  # commands: mutes its bars
     "vllm": {"backends"},

@@ -14,6 +14,8 @@ void register_byte_pairs(nanobind::module_& m);
 void register_longest_match(nanobind::module_& m);
 void register_witnesses(nanobind::module_& m);
 void register_byte_stream(nanobind::module_& m);
+void register_figures(nanobind::module_& m);
+void register_self_check(nanobind::module_& m);
 
 }  // namespace nextbyte
 

@@ -11,4 +11,6 @@ NB_MODULE(_core, m) {
   nextbyte::register_longest_match(m);
   nextbyte::register_witnesses(m);
   nextbyte::register_byte_stream(m);
+  nextbyte::register_figures(m);
+  nextbyte::register_self_check(m);
 }

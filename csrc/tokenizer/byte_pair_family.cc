@@ -125,20 +125,27 @@ void BytePairFamily::advance_state(const ByteAutomatonState& state,
   if (continues) follow(kContinue);
 }
 
-ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
+bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
   const TokenId token = table_.order()[rank];
-  std::vector<ByteAutomatonState> next;
+  if (vocabulary_->is_added(token)) return false;
+  std::vector<ByteAutomatonState> states;
   for (const ByteAutomatonState& state : states_of(context)) {
-    advance_state(state, context.last, token, next);
+    advance_state(state, context.last, token, states);
   }
-  ContextState result;
-  result.last = token;
-  if (next.empty()) return result;  // only after a token that is not allowed
-  result.automaton = next.front();
-  if (next.size() > 1) {
-    result.detail = std::make_shared<const MoreStates>(next.begin() + 1, next.end());
+  if (states.empty()) return false;
+  next = ContextState();
+  next.last = token;
+  next.automaton = states.front();
+  if (states.size() > 1) {
+    next.detail = std::make_shared<const MoreStates>(states.begin() + 1, states.end());
   }
-  return result;
+  return true;
+}
+
+ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
+  ContextState next;
+  try_advance(context, rank, next);
+  return next;
 }
 
 void BytePairFamily::encode(std::string_view text,

@@ -37,11 +37,13 @@ class BytePairFamily final : public TokenizerFamily {
   ContextState initial() const override;
   std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const override;
   ContextState advance(const ContextState& context, Rank rank) const override;
+  bool try_advance(const ContextState& context, Rank rank, ContextState& next) const override;
   bool may_end(const ContextState& context) const override;
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
   const Pretokenizer* pretokenizer() const noexcept override { return &pretokenizer_; }
+  const BpeMerges* merges() const noexcept override { return &merges_; }
 
  private:
   // The automaton states that are in ContextState::detail, behind the one in `automaton`.

@@ -58,6 +58,14 @@ class TokenizerFamily {
   virtual std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const = 0;
   // The state after `rank`, which must be allowed in `context`.
   virtual ContextState advance(const ContextState& context, Rank rank) const = 0;
+  // Steps if the past of the context lets `rank` follow, which may be any rank; false and `next`
+  // undefined if not. True for every allowed token, and possibly for one from where no text goes
+  // on. For single steps where allowed() would have to make a mask first.
+  virtual bool try_advance(const ContextState& context, Rank rank, ContextState& next) const {
+    if (!allowed(context)->test(rank)) return false;
+    next = advance(context, rank);
+    return true;
+  }
   // Is the context the whole encoding of a text?
   virtual bool may_end(const ContextState& context) const = 0;
   // May the segment end here because a token that was read out of text comes next? Differs from
@@ -73,6 +81,8 @@ class TokenizerFamily {
 
   // What splits the text before the tokens are made; nullptr if nothing does.
   virtual const Pretokenizer* pretokenizer() const noexcept { return nullptr; }
+  // The merges behind the tokens; nullptr if there are none.
+  virtual const BpeMerges* merges() const noexcept { return nullptr; }
 };
 
 }  // namespace nextbyte

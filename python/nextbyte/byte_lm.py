@@ -9,7 +9,7 @@ import numpy as np
 from nextbyte import _core
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
-from nextbyte.errors import InvalidInputError
+from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
@@ -149,6 +149,11 @@ class ByteLM:
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
 
+        Raises
+        ------
+        UnsupportedTokenizerError
+            The tokenizer is of no exact kind, or encodes other tokens than its own library.
+
         Examples
         --------
         >>> import nextbyte as nb
@@ -157,6 +162,9 @@ class ByteLM:
         """
         directory = resolve_model(path_or_name)
         tokenizer = Tokenizer.from_file(directory, ignore_added_words=ignore_added_words)
+        tokenizer.verify()
+        if tokenizer.exactness != "exact":
+            raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
 
     def start(

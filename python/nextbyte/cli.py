@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nextbyte import commands
+from nextbyte import commands, inspect_command
 from nextbyte.errors import NextByteError
 from nextbyte.sampling import SamplingParams
 
@@ -104,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
     complete.set_defaults(run=commands.run_complete)
 
+    inspect = add("inspect", parents=[shared], help="show what a tokenizer is, and if it is exact")
+    inspect.add_argument(
+        "source",
+        metavar="PATH_OR_NAME",
+        help="directory, tokenizer.json, .gguf, tekken.json or rank file; embedded model; hub name",
+    )
+    _add_inspect_options(inspect)
+    inspect.set_defaults(run=inspect_command.run_inspect)
+
     demo = add("demo", parents=[model, shared], help="exact bytes beside plain tokenization")
     demo.add_argument("--top", type=_count, default=6, metavar="N", help="rows (default: 6)")
     demo.add_argument(
@@ -111,6 +120,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=commands.run_demo)
     return parser
+
+
+def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+    """Add what `inspect` can do beside its report."""
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="check a hundred times as much, and compare with the tokenizer's own library",
+    )
+    parser.add_argument(
+        "--covers", metavar="TEXT", help="also draw the cover encodings of a beginning of a text"
+    )
+    parser.add_argument(
+        "-e", "--escapes", action="store_true", help=r"read \n, \xHH, \uHHHH in TEXT"
+    )
+    parser.add_argument(
+        "--pattern",
+        metavar="NAME_OR_REGEX",
+        help="how a rank file's texts are split: gpt2, cl100k, o200k, llama3, qwen2, or a regex",
+    )
+    parser.add_argument(
+        "--ignore-added-words",
+        action="store_true",
+        help="accept added tokens that are not special, and never read them out of text",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_sampling_options(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LoadedModel", "load_model", "run_complete", "run_demo", "run_fetch", "run_next_bytes"]
+__all__ = [
+    "Feedback",
+    "LoadedModel",
+    "embedded_folder",
+    "load_model",
+    "run_complete",
+    "run_demo",
+    "run_fetch",
+    "run_next_bytes",
+]
 
 DEMO_PROMPTS: Final = (
     b"def fib(n):\n    ret",
@@ -70,14 +79,19 @@ def load_model(name: str, feedback: Feedback) -> LoadedModel:
 
     As everywhere, a path that exists wins over the name of an embedded model.
     """
-    embedded = name in MODELS and not Path(name).exists()
-    source = _fetch(name, feedback) if embedded else name
+    source = embedded_folder(name, feedback)
     with progress_bar(f"loading {name}", enabled=feedback.bars, force=feedback.force_bars):
         with contextlib.suppress(ImportError):  # the backend says better what is missing
             from transformers.utils import logging  # noqa: PLC0415 - an optional extra
 
             logging.disable_progress_bar()  # it would cross ours, and ignore --quiet
         return ByteLM.from_pretrained(source)
+
+
+def embedded_folder(name: str, feedback: Feedback) -> str | Path:
+    """Return the folder of an embedded model, fetched if need be; any other name as it is."""
+    embedded = name in MODELS and not Path(name).exists()
+    return _fetch(name, feedback) if embedded else name
 
 
 def _prompt(arguments: argparse.Namespace) -> bytes:

@@ -54,3 +54,23 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
+
+
+def check_compiled(
+    compiled: _core.CompiledTokenizer, *, source: str, effort: int = 1, with_masks: bool = False
+) -> _core.SelfCheckReport:
+    """Compare the engine with its own encoder; milliseconds at `effort` 1, which every load takes.
+
+    Raises
+    ------
+    UnsupportedTokenizerError
+        They differ: covers of this tokenizer would not be exact.
+    """
+    found = _core.self_check(compiled, effort=effort, with_masks=with_masks)
+    if found.differences:
+        raise UnsupportedTokenizerError(
+            f"{source}: the self-check found {found.differences} differences between the covers of "
+            f"this tokenizer and its encoder, so they are not exact; the first: "
+            f"{found.first_difference}. Please report this with the file"
+        )
+    return found

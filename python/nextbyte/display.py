@@ -25,6 +25,7 @@ __all__ = [
     "most_probable",
     "next_byte_table",
     "printable",
+    "require_rich",
     "stdout_console",
 ]
 
@@ -88,7 +89,7 @@ def stdout_console() -> Console:
     MissingDependencyError
         Without `rich`.
     """
-    _need_rich()
+    require_rich()
     from rich.console import Console  # noqa: PLC0415 - an optional extra
 
     if isinstance(sys.stdout, io.TextIOWrapper):  # characters the terminal has no code for
@@ -121,7 +122,7 @@ def next_byte_table(
     MissingDependencyError
         Without `rich`.
     """
-    _need_rich()
+    require_rich()
     from rich import box  # noqa: PLC0415 - an optional extra
     from rich.progress_bar import ProgressBar  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -154,7 +155,7 @@ def completion_table(prompt: bytes, completions: Mapping[str, bytes]) -> Table:
     MissingDependencyError
         Without `rich`.
     """
-    _need_rich()
+    require_rich()
     from rich.table import Table  # noqa: PLC0415 - an optional extra
     from rich.text import Text  # noqa: PLC0415
 
@@ -175,7 +176,7 @@ def _percent(probability: float) -> str:
     return "<0.01 %" if percent == "0.00 %" and probability > 0.0 else percent
 
 
-def _need_rich() -> None:
+def require_rich() -> None:
     """Fail with advice where `rich` is not installed."""
     try:
         import rich  # noqa: F401, PLC0415

@@ -8,7 +8,7 @@ from typing import Final
 
 from nextbyte.errors import InvalidInputError
 
-__all__ = ["argument_bytes", "unescape"]
+__all__ = ["argument_bytes", "escaped", "unescape"]
 
 
 def argument_bytes(argument: str, *, escapes: bool) -> bytes:
@@ -44,12 +44,32 @@ def unescape(data: bytes) -> bytes:
     return _ESCAPE.sub(_unescaped, data)
 
 
+def escaped(data: bytes) -> str:
+    r"""Return bytes as printable text that `unescape` takes back to the same bytes.
+
+    Examples
+    --------
+    >>> print(escaped(b"a\n\xff \xc3\xa9\\"))
+    a\n\xff é\\
+    """
+    text = data.replace(b"\\", rb"\\").decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable()
+        else _SPELLED.get(character)
+        or (f"\\u{ord(character):04x}" if ord(character) < 0x10000
+            else f"\\U{ord(character):08x}")
+        for character in text
+    )  # fmt: skip
+
+
 _ESCAPE: Final = re.compile(
     rb"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([ntr0\\'\"])|)"
 )
 _SIMPLE: Final = {
     b"n": b"\n", b"t": b"\t", b"r": b"\r", b"0": b"\0", b"\\": b"\\", b"'": b"'", b'"': b'"',
 }  # fmt: skip
+
+_SPELLED: Final = {"\n": r"\n", "\t": r"\t", "\r": r"\r", "\0": r"\0"}
 
 
 def _unescaped(match: re.Match[bytes]) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
-from nextbyte.compiling import compile_tokenizer
+from nextbyte.compiling import check_compiled, compile_tokenizer
+from nextbyte.cover_tree import CoverTree, grow_cover_tree
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
 from nextbyte.formats import load_any
 from nextbyte.formats.description import BytePairs
@@ -17,6 +17,8 @@ from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
+from nextbyte.tokenizer_report import Exactness, SelfCheck, TokenizerReport, make_report
+from nextbyte.verification import Verification, find_reference, verify
 
 if TYPE_CHECKING:
     import os
@@ -24,25 +26,8 @@ if TYPE_CHECKING:
 
     from nextbyte import _core
     from nextbyte.formats.description import TokenizerDescription
-
-Exactness = Literal["exact"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenizerReport:
-    """What was compiled. Counts are of tokens, classes, states; see the field names."""
-
-    source: str
-    family: str
-    exactness: Exactness
-    vocabulary_size: int
-    reachable_tokens: int
-    special_tokens: dict[str, int]
-    missing_bytes: bytes
-    stages: list[str]
-    character_classes: int
-    automaton_states: int
-    automaton_subsets: int
+MASKS_PART: Final = 50
+"""With masks the self-check costs about this many times as much."""
 
 
 class Tokenizer:
@@ -69,6 +54,8 @@ class Tokenizer:
         self._added = (
             re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
         )
+        self._self_check = check_compiled(self._compiled, source=description.source)
+        self._verification: Verification | None = None
 
     @classmethod
     def from_file(
@@ -192,8 +179,12 @@ class Tokenizer:
 
     @property
     def exactness(self) -> Exactness:
-        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded."""
-        return "exact"
+        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded.
+
+        Only `verify` can find out otherwise later: then it is "refuted".
+        """
+        refuted = self._verification is not None and self._verification.differences > 0
+        return "refuted" if refuted else "exact"
 
     @property
     def vocab_size(self) -> int:
@@ -288,24 +279,94 @@ class Tokenizer:
         covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
         return [(tuple(tokens), overhang) for tokens, overhang in covers]
 
+    def cover_tree(self, prefix: str | bytes, *, examples: int = 4) -> CoverTree:
+        """Return the cover encodings of a byte prefix, grouped: what `inspect --covers` draws.
+
+        Parameters
+        ----------
+        prefix
+            The bytes. They may end anywhere, even inside a character.
+        examples
+            The most last tokens to name at each context; all are counted.
+
+        Returns
+        -------
+        CoverTree
+            The empty context; below it those that are alive after the prefix.
+
+        Raises
+        ------
+        UnreachableByteError
+            No text that this tokenizer encodes starts so.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> tree = nb.Tokenizer.from_pretrained("smollm2-135m").cover_tree(b"hell")
+        >>> tree.last_tokens.count  # "hello" and the like
+        6
+        """
+        return grow_cover_tree(
+            self._compiled, self.token_bytes, as_bytes(prefix, name="prefix"), examples=examples
+        )
+
+    def self_check(self, *, effort: int = 1) -> SelfCheck:
+        """Compare the engine with its own encoder again; a load does it at `effort` 1.
+
+        Parameters
+        ----------
+        effort
+            How many times as much as a load looks at. From 2 on the masks of allowed tokens and the
+            cover tracker take part too. 100 takes a second or two.
+
+        Raises
+        ------
+        UnsupportedTokenizerError
+            They differ. Please report that with the file.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").self_check(effort=2).texts
+        160
+        """
+        source = self._description.source
+        self._self_check = check_compiled(self._compiled, source=source, effort=effort)
+        if effort > 1:
+            part = -(-effort // MASKS_PART)
+            check_compiled(self._compiled, source=source, effort=part, with_masks=True)
+        return self.report().self_check
+
+    def verify(self, *, count: int = 500) -> Verification | None:
+        """Compare the encodings of adversarial texts with the library that defines the file.
+
+        That is `tokenizers`, `tiktoken` or `sentencepiece`, where it is installed. `report()` has
+        the result from then on.
+
+        Parameters
+        ----------
+        count
+            How many texts.
+
+        Returns
+        -------
+        Verification or None
+            None if no such library is installed, or knows such files.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> nb.Tokenizer.from_pretrained("smollm2-135m").verify().differences
+        0
+        """
+        reference = find_reference(self._description)
+        if reference is not None:
+            self._verification = verify(self, reference, count=count)
+        return self._verification
+
     def report(self) -> TokenizerReport:
         """Return what was compiled, in figures."""
-        tokens = self._description.token_bytes
-        single = {token for token in tokens if len(token) == 1}
-        pretokenizer = self._compiled.pretokenizer
-        return TokenizerReport(
-            source=self._description.source,
-            family="byte-level BPE",
-            exactness=self.exactness,
-            vocabulary_size=self.vocab_size,
-            reachable_tokens=sum(self._compiled.is_reachable(i) for i in range(len(tokens))),
-            special_tokens=self.special_tokens,
-            missing_bytes=bytes(b for b in range(256) if bytes([b]) not in single),
-            stages=list(getattr(self._description.model, "stages", [])),
-            character_classes=pretokenizer.num_classes if pretokenizer else 0,
-            automaton_states=pretokenizer.num_raw_states if pretokenizer else 0,
-            automaton_subsets=pretokenizer.num_subsets if pretokenizer else 0,
-        )
+        return make_report(self._description, self._compiled, self._self_check, self._verification)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"

@@ -20,6 +20,11 @@ def tokenizers(path: Path) -> nb.Tokenizer:
     assert_type(tokenizer.encode("text"), list[int])
     assert_type(tokenizer.decode(tokenizer.encode(b"bytes")), bytes)
     assert_type(tokenizer.cover_encodings(b"hell"), list[tuple[tuple[int, ...], int]])
+    assert_type(tokenizer.report().fim_tokens, dict[str, int])
+    assert_type(tokenizer.self_check(effort=2).texts, int)
+    verification = tokenizer.verify(count=10)
+    assert verification is None or verification.differences == 0
+    assert_type([child.position for child in tokenizer.cover_tree("hell").children], list[int])
     return nb.Tokenizer.from_file(str(path))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from nextbyte.errors import InvalidInputError
-from nextbyte.escapes import argument_bytes, unescape
+from nextbyte.escapes import argument_bytes, escaped, unescape
 
 
 def test_escapes():
@@ -22,3 +24,10 @@ def test_escapes():
 def test_unknown_escapes_are_refused_with_their_place(text):
     with pytest.raises(InvalidInputError, match="unknown escape at byte 2"):
         unescape(text)
+
+
+@given(st.binary() | st.text().map(str.encode))
+@example("\\n\n\x00\x1b\u200d\U000e0001 \u00e9".encode() + b"\xff\xc3")
+def test_escaped_bytes_are_printable_and_come_back(data):
+    assert escaped(data).isprintable()
+    assert unescape(escaped(data).encode()) == data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from nextbyte.formats.normal_form import NormalForm
@@ -30,6 +30,8 @@ class BytePairs:
         What texts are normalized to before all else.
     """
 
+    family: ClassVar[str] = "byte-level BPE"
+
     stages: list[str]
     merges: list[tuple[int, int, int]] | None = None
     ranks: list[int] | None = None
@@ -40,6 +42,8 @@ class BytePairs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongestMatch:
     """Greedy: at each position the longest token that fits."""
+
+    family: ClassVar[str] = "longest match"
 
 
 Model: TypeAlias = BytePairs | LongestMatch
