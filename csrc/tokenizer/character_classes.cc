@@ -73,7 +73,8 @@ CharacterClasses::CharacterClasses(const std::vector<CodePointSet>& sets) {
     const auto first_of_page = table.begin() + static_cast<std::ptrdiff_t>(start);
     Page page;
     std::copy_n(first_of_page, kPageSize, page.begin());
-    if (start > 0 && std::equal(page.begin(), page.end(), first_of_page - std::ptrdiff_t{kPageSize})) {
+    if (start > 0 &&
+        std::equal(page.begin(), page.end(), first_of_page - std::ptrdiff_t{kPageSize})) {
       page_of_.push_back(page_of_.back());
       continue;
     }

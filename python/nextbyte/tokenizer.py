@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from nextbyte.compiling import check_compiled, compile_tokenizer
 from nextbyte.cover_tree import CoverTree, grow_cover_tree
-from nextbyte.errors import InvalidInputError, TokenizerFormatError
+from nextbyte.errors import InvalidInputError
 from nextbyte.formats import load_any
 from nextbyte.formats.description import BytePairs
+from nextbyte.formats.file_check import require_file
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
@@ -84,7 +85,7 @@ class Tokenizer:
         path = Path(path)
         if path.is_dir():
             path /= "tokenizer.json"
-        _require_file(path, "tokenizer.json")
+        require_file(path, "tokenizer.json")
         return cls(load_any(path, ignore_added_words=ignore_added_words))
 
     @classmethod
@@ -122,7 +123,7 @@ class Tokenizer:
             Content and id of each special token.
         """
         path = Path(path)
-        _require_file(path, "rank file")
+        require_file(path, "rank file")
         return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
 
     @classmethod
@@ -154,7 +155,7 @@ class Tokenizer:
             The package `gguf` is not installed.
         """
         path = Path(path)
-        _require_file(path, "GGUF file")
+        require_file(path, "GGUF file")
         return cls(load_gguf(path, ignore_added_words=ignore_added_words))
 
     @classmethod
@@ -169,7 +170,7 @@ class Tokenizer:
             Its pattern, or a token that only the whole-piece rule produces.
         """
         path = Path(path)
-        _require_file(path, "tekken.json")
+        require_file(path, "tekken.json")
         return cls(load_tekken(path))
 
     @property
@@ -370,8 +371,3 @@ class Tokenizer:
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"
-
-
-def _require_file(path: Path, kind: str) -> None:
-    if not path.is_file():
-        raise TokenizerFormatError(f"{path}: no such file; give the path of a {kind}")

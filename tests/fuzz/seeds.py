@@ -121,7 +121,9 @@ def sentencepiece() -> list[bytes]:
     flags = {3: 1, 4: 0, 5: 1}
     some = [*start, *letters, ("<w>", 0.0, 4), ("\u00e9", -3.5, 1), ("c", 0.0, 5)]
     return [
-        wire.sentencepiece([*start, *every_byte, *letters], trainer={3: 2, 35: 1}, normalizer=flags),
+        wire.sentencepiece(
+            [*start, *every_byte, *letters], trainer={3: 2, 35: 1}, normalizer=flags
+        ),
         wire.sentencepiece(some, trainer={3: 1}, normalizer=flags),
         wire.sentencepiece(some, trainer={3: 2}, normalizer=flags | {3: 0}),
         wire.sentencepiece(some, trainer={3: 1, 24: 1, 40: 0}, normalizer={3: 1, 4: 1, 5: 1}),

@@ -19,8 +19,11 @@ using nextbyte::Pretokenizer;
 using Offsets = std::vector<std::size_t>;
 
 constexpr std::size_t kLongestText = 40;
-constexpr std::string_view kTexts[] = {
-    "", "a", "I'll go 1234 times\r\n\n  there\xC2\xA0", "\xC3\xA9t\xC3\xA9 \xE4\xB8\xAD 5", "  \t\n"};
+constexpr std::string_view kTexts[] = {"",
+                                       "a",
+                                       "I'll go 1234 times\r\n\n  there\xC2\xA0",
+                                       "\xC3\xA9t\xC3\xA9 \xE4\xB8\xAD 5",
+                                       "  \t\n"};
 
 std::vector<std::string> parts_of(std::string_view input) {
   std::vector<std::string> parts(1);

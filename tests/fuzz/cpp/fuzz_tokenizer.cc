@@ -88,8 +88,7 @@ void check_walk(const Tokenizer& tokenizer, FuzzedDataProvider& source) {
     allowed->copy_words(size, words);
     for (Rank rank = 0; rank < size; ++rank) {
       require((words[rank / 64] >> rank % 64 & 1) ==
-                  static_cast<std::uint64_t>(
-                      std::binary_search(ranks.begin(), ranks.end(), rank)),
+                  static_cast<std::uint64_t>(std::binary_search(ranks.begin(), ranks.end(), rank)),
               "the words of a mask say what test() says");
     }
     require(allowed->any(0, size) == !ranks.empty(), "any() says what test() says");
@@ -109,7 +108,8 @@ void check_covers(const TokenizerPointer& tokenizer, const std::string& text) {
   std::vector<TokenId> cover;
   std::size_t reached = 0, next = 0;
   for (std::size_t end = 1; end <= text.size(); ++end) {
-    require(tracker.push(static_cast<std::uint8_t>(text[end - 1])), "a prefix of a text has covers");
+    require(tracker.push(static_cast<std::uint8_t>(text[end - 1])),
+            "a prefix of a text has covers");
     while (reached < end) {
       cover.push_back(tokens[next]);
       reached += tokenizer->token_bytes(tokens[next++]).size();
@@ -129,14 +129,16 @@ void check_tracker(const TokenizerPointer& tokenizer,
       tracker.rollback(count);
       bytes.resize(bytes.size() - count);
     } else {
-      const char byte = alphabet[source.ConsumeIntegralInRange<std::size_t>(0, alphabet.size() - 1)];
+      const char byte =
+          alphabet[source.ConsumeIntegralInRange<std::size_t>(0, alphabet.size() - 1)];
       if (tracker.push(static_cast<std::uint8_t>(byte))) bytes.push_back(byte);
     }
     require(tracker.bytes() == bytes, "the tracker holds the bytes pushed and not taken back");
   }
   CoverTracker again(tokenizer);
   for (const char byte : bytes) {
-    require(again.push(static_cast<std::uint8_t>(byte)), "what was pushed once can be pushed again");
+    require(again.push(static_cast<std::uint8_t>(byte)),
+            "what was pushed once can be pushed again");
   }
   const Covers covers = covers_of(tracker);
   require(covers == covers_of(again), "covers do not depend on the way to the bytes");

@@ -20,7 +20,7 @@
 
 struct RandomTokenizer {
   std::shared_ptr<const nextbyte::Tokenizer> tokenizer;
-  std::vector<std::string> characters;  // that its tokens are made of
+  std::vector<std::string> characters;                             // that its tokens are made of
   nextbyte::NormalForm normal_form = nextbyte::NormalForm::kNone;  // of the texts it sees
 };
 
@@ -103,7 +103,8 @@ inline RandomTokenizer random_tokenizer(FuzzedDataProvider& source) {
       "a", "b", "1", " ", "\n", "'", "\xC3\xA9", "\xE4\xB8\xAD", "\xCC\x81", "e"};
   std::vector<std::string> characters;
   const auto count = source.ConsumeIntegralInRange<unsigned>(1, 4);
-  for (unsigned i = 0; i < count; ++i) characters.emplace_back(source.PickValueInArray(kCharacters));
+  for (unsigned i = 0; i < count; ++i)
+    characters.emplace_back(source.PickValueInArray(kCharacters));
   Ingredients made = random_ingredients(source, characters);
   const auto kind = source.ConsumeIntegralInRange(0, 3);
   auto vocabulary = std::make_shared<const nextbyte::Vocabulary>(made.tokens, made.added);
@@ -124,9 +125,8 @@ inline RandomTokenizer random_tokenizer(FuzzedDataProvider& source) {
   if (!made.added.empty()) {
     family = std::make_unique<const nextbyte::AddedTokensFamily>(vocabulary, std::move(family));
   }
-  return {std::make_shared<const nextbyte::Tokenizer>(vocabulary, std::move(family)),
-          characters,
-          form};
+  return {
+      std::make_shared<const nextbyte::Tokenizer>(vocabulary, std::move(family)), characters, form};
 }
 
 #endif  // NEXTBYTE_TESTS_FUZZ_CPP_RANDOM_TOKENIZER_H_
