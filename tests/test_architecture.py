@@ -40,7 +40,7 @@ PYTHON_FLOORS = (
     {"_core", "errors"},
     {"escapes", "fim_tokens", "progress", "stop_strings", "text_input", "text_stream"},
     {"formats", "models"},
-    {"compiling", "cover_tree", "verification"},
+    {"compiling", "cover_tree", "verification", "witnesses"},
     {"tokenizer_report"},
     {"tokenizer", "backends"},
     {"byte_model"},
@@ -54,6 +54,7 @@ HIGHEST_USER_OF_CORE = "byte_lm"
 ALLOWED_SIBLINGS = {
     ("errors", "_core"): "the exception types that the core throws",
     ("byte_lm", "byte_lm_state"): "a model makes states; states know their model's protocol only",
+    ("witnesses", "verification"): "confirms with the library that the other compares with",
     ("__main__", "cli"): "python -m nextbyte is the command line",
     ("cli", "commands"): "arguments are declared in one file and acted upon in the other",
     ("cli", "inspect_command"): "as commands; a file of its own for its length",

@@ -132,6 +132,10 @@ void register_byte_stream(nb::module_& m) {
           },
           nb::arg("out"),
           "Writes the 257 log-probabilities into `out`.")
+      .def_prop_ro("tokenizer",
+                   [](const ByteStream& s) {
+                     return std::const_pointer_cast<Tokenizer>(s.tracker().shared_tokenizer());
+                   })
       .def_prop_ro("unconfirmed",
                    &ByteStream::unconfirmed,
                    "Share of the model's mass that was left out without proof; 0.0 if exact.")

@@ -17,6 +17,7 @@ namespace nextbyte {
 
 void register_self_check(nb::module_& m) {
   nb::class_<SelfCheckReport>(m, "SelfCheckReport", "What a self-check looked at, and found.")
+      .def(nb::init<>(), "Of no self-check.")
       .def_ro("tokens", &SelfCheckReport::tokens)
       .def_ro("strings", &SelfCheckReport::strings)
       .def_ro("pairs", &SelfCheckReport::pairs)

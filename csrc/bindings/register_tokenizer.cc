@@ -49,6 +49,10 @@ void register_tokenizer(nb::module_& m) {
           nb::sig("def pretokenizer(self) -> Pretokenizer | None"),
           "What splits the text first, or None.")
       .def_prop_ro(
+          "is_witnessed",
+          [](const Tokenizer& t) { return t.family().is_witnessed(); },
+          "Are sequences only allowed once the tokenizer's own library has confirmed them?")
+      .def_prop_ro(
           "lead",
           [](const Tokenizer& t) { return to_bytes(t.lead()); },
           "What the tokens of every text spell before it.")

@@ -11,7 +11,7 @@
 namespace nextbyte {
 
 struct TokenizerFigures {
-  std::size_t reachable = 0;         // tokens that have a rank
+  std::size_t reachable = 0;         // tokens that have a rank, a superset of those in encodings
   std::vector<TokenId> unreachable;  // tokens with bytes that are in no text's encoding, ascending
   std::string missing_bytes;         // no token that has a rank has them, so no text can
   TokenId longest = kNoToken;        // the token with a rank that has most bytes; the first by id

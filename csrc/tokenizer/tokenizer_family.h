@@ -79,6 +79,8 @@ class TokenizerFamily {
                       std::size_t origin,
                       std::vector<TokenId>& tokens) const = 0;
 
+  // Are sequences only allowed once the tokenizer itself has confirmed them (WitnessFamily)?
+  virtual bool is_witnessed() const noexcept { return false; }
   // What splits the text before the tokens are made; nullptr if nothing does.
   virtual const Pretokenizer* pretokenizer() const noexcept { return nullptr; }
   // The merges behind the tokens; nullptr if there are none.

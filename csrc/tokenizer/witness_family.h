@@ -20,7 +20,7 @@ using EncodeBatch =
 
 // A *witness* of a sequence is a text whose encoding begins with it: a proof that the sequence is
 // prefix-canonical. Witnesses are looked for among the sequence's own bytes followed by each of a
-// list of tails (docs/theory.md 8). So what counts is sound; what is found no witness for may be
+// list of tails (docs/theory.md, Witnesses). So what counts is sound; what is found no witness for may be
 // missing. Tokens are tested in order of the mass that the model gives them, until what is left
 // untested weighs less than a thousandth; the stream reports all mass that was not confirmed.
 //
@@ -38,6 +38,7 @@ class WitnessFamily final : public TokenizerFamily {
   void encode(std::string_view text,
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
+  bool is_witnessed() const noexcept override { return true; }
 
   std::vector<std::vector<TokenId>> encode_batch(const std::vector<std::string>& texts) const {
     return encode_batch_(texts);

@@ -104,8 +104,22 @@ class ByteLMState:
 
     @property
     def bound(self) -> float:
-        """Bound on the total variation error of the distributions: 0.0, they are exact."""
-        return 0.0
+        """Bound on the total variation error of the distributions: 0.0, they are exact.
+
+        1.0, which says nothing, where the tokenizer's covers are only validated:
+        `unconfirmed_mass` then estimates what is missing.
+        """
+        return 1.0 if self._stream.tokenizer.is_witnessed else 0.0
+
+    @property
+    def unconfirmed_mass(self) -> float:
+        """What the last distribution leaves out without proof, 0.0 for exact covers.
+
+        Of the language model's mass at the current contexts the share that is on tokens which
+        nothing has confirmed to be possible there: mass on impossible tokens and what a "validated"
+        tokenizer has missed.
+        """
+        return self._stream.unconfirmed
 
     @property
     def lm_evaluations(self) -> int:

@@ -52,6 +52,8 @@ def _require_dense(description: TokenizerDescription) -> None:
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
+    if model.unknown:
+        raise UnsupportedTokenizerError(model.unknown)
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,

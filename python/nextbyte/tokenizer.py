@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer
 from nextbyte.cover_tree import CoverTree, grow_cover_tree
-from nextbyte.errors import InvalidInputError
+from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
-from nextbyte.formats.description import BytePairs
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs
 from nextbyte.formats.file_check import require_file
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
@@ -18,14 +19,20 @@ from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
-from nextbyte.tokenizer_report import Exactness, SelfCheck, TokenizerReport, make_report
+from nextbyte.tokenizer_report import (
+    Exactness,
+    SelfCheck,
+    TokenizerReport,
+    exactness_of,
+    make_report,
+)
 from nextbyte.verification import Verification, find_reference, verify
+from nextbyte.witnesses import compile_witnessed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from nextbyte import _core
     from nextbyte.formats.description import TokenizerDescription
 MASKS_PART: Final = 50
 """With masks the self-check costs about this many times as much."""
@@ -47,20 +54,34 @@ class Tokenizer:
     'exact'
     """
 
-    def __init__(self, description: TokenizerDescription) -> None:
+    def __init__(self, description: TokenizerDescription, *, validate: bool = False) -> None:
         """Compile a plain description; use the `from_...` constructors for files."""
         self._description = description
-        self._compiled = compile_tokenizer(description)
+        self._not_compiled = ""  # why not, in words
+        try:
+            self._compiled = compile_tokenizer(description)
+            self._self_check = check_compiled(self._compiled, source=description.source)
+        except UnsupportedTokenizerError as error:
+            if not isinstance(description.model, BytePairs):
+                raise
+            if not validate:
+                raise UnsupportedTokenizerError(f"{error}; {VALIDATE_HINT}") from None
+            self._not_compiled = str(error)
+            self._compiled = compile_witnessed(description, self._not_compiled)
+            self._self_check = _core.SelfCheckReport()
         words = sorted((description.token_bytes[i] for i in description.added_tokens), key=len)
         self._added = (
             re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
         )
-        self._self_check = check_compiled(self._compiled, source=description.source)
         self._verification: Verification | None = None
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, ignore_added_words: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        ignore_added_words: bool = False,
+        validate: bool = False,
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
 
@@ -74,6 +95,11 @@ class Tokenizer:
             Treat the spelling of added tokens that are not special (`<think>`) as text. The file's
             own encoder reads them out of text, as is done here otherwise; this tokenizer is then
             exact for the encoder with that switched off.
+        validate
+            Take a file whose pre-tokenizer is not compiled, too. The library that defines the file
+            then confirms covers one by one: `exactness` is "validated", and `report().why` names
+            what is not compiled. What is confirmed is sound, but may not be all; the states of a
+            `ByteLM` report the mass that was left out. Tens of milliseconds a byte.
 
         Raises
         ------
@@ -86,7 +112,8 @@ class Tokenizer:
         if path.is_dir():
             path /= "tokenizer.json"
         require_file(path, "tokenizer.json")
-        return cls(load_any(path, ignore_added_words=ignore_added_words))
+        description = load_any(path, ignore_added_words=ignore_added_words, validate=validate)
+        return cls(description, validate=validate)
 
     @classmethod
     def from_pretrained(
@@ -110,6 +137,7 @@ class Tokenizer:
         *,
         pattern: str,
         special_tokens: Mapping[str, int] | None = None,
+        validate: bool = False,
     ) -> Tokenizer:
         """Load a tiktoken rank file, which has no pre-tokenizer of its own.
 
@@ -121,10 +149,13 @@ class Tokenizer:
             The pre-tokenizer: "gpt2", "cl100k", "o200k", "llama3", "qwen2", or a regex.
         special_tokens
             Content and id of each special token.
+        validate
+            As for `from_file`: take a regex that is not compiled, too.
         """
         path = Path(path)
         require_file(path, "rank file")
-        return cls(load_tiktoken(path, pattern=pattern, special_tokens=special_tokens))
+        description = load_tiktoken(path, pattern=pattern, special_tokens=special_tokens)
+        return cls(description, validate=validate)
 
     @classmethod
     def from_gguf(
@@ -180,12 +211,12 @@ class Tokenizer:
 
     @property
     def exactness(self) -> Exactness:
-        """Say what the covers are: "exact"; a tokenizer that is not is refused when loaded.
+        """Say what the covers are: "exact", or a label of what they are instead.
 
-        Only `verify` can find out otherwise later: then it is "refuted".
+        "normalized": exact, but of normalized texts, where normalizing loses what a text was.
+        "validated": confirmed one by one, see `from_file`. "refuted": `verify` found a difference.
         """
-        refuted = self._verification is not None and self._verification.differences > 0
-        return "refuted" if refuted else "exact"
+        return exactness_of(self._description, self._verification, not_compiled=self._not_compiled)
 
     @property
     def vocab_size(self) -> int:
@@ -304,8 +335,8 @@ class Tokenizer:
         --------
         >>> import nextbyte as nb
         >>> tree = nb.Tokenizer.from_pretrained("smollm2-135m").cover_tree(b"hell")
-        >>> tree.last_tokens.count  # "hello" and the like
-        6
+        >>> tree.last_tokens.count  # "hello" and "hells"
+        2
         """
         return grow_cover_tree(
             self._compiled, self.token_bytes, as_bytes(prefix, name="prefix"), examples=examples
@@ -367,7 +398,13 @@ class Tokenizer:
 
     def report(self) -> TokenizerReport:
         """Return what was compiled, in figures."""
-        return make_report(self._description, self._compiled, self._self_check, self._verification)
+        return make_report(
+            self._description,
+            self._compiled,
+            self._self_check,
+            self._verification,
+            not_compiled=self._not_compiled,
+        )
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"

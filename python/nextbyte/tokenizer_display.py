@@ -55,7 +55,7 @@ def _rows(report: TokenizerReport) -> Iterator[tuple[str, str]]:
     yield "because", report.why
     yield "family", report.family
     longest, data = report.longest_token
-    vocabulary = f"{report.vocabulary_size:,} ids; {report.reachable_tokens:,} occur in texts"
+    vocabulary = f"{report.vocabulary_size:,} ids; {report.reachable_tokens:,} can be made"
     yield "vocabulary", f"{vocabulary}; the longest is {_token(longest, data)}, {len(data)} bytes"
     if report.unreachable_tokens:
         examples = [_token(token, data) for token, data in report.unreachable_examples.items()]

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Exactness", "MergeProperties", "SelfCheck", "TokenizerReport", "make_report"]
 
-Exactness = Literal["exact", "refuted"]
-"""What covers are: exact, or shown not to be by a comparison with the tokenizer's own library."""
+Exactness = Literal["exact", "normalized", "validated", "refuted"]
+"""What covers are.
+
+- "exact": those of the tokenizer.
+- "normalized": those of normalized texts, where normalizing loses what a text was (NFKC).
+- "validated": those that the tokenizer's own library confirmed; there may be more.
+- "refuted": a comparison with that library has shown them to be wrong.
+"""
 
 FEW = 8
 
@@ -55,7 +61,8 @@ class TokenizerReport:
     """What the exactness rests on, or what refutes it."""
     vocabulary_size: int
     reachable_tokens: int
-    """Tokens that some text's encoding has."""
+    """Tokens that the model can make of some piece of text. How texts are split and normalized may
+    rule out a few more."""
     unreachable_tokens: int
     """Tokens with bytes that no text's encoding has."""
     unreachable_examples: dict[int, bytes]
@@ -88,20 +95,21 @@ def make_report(
     compiled: _core.CompiledTokenizer,
     self_check: _core.SelfCheckReport,
     verification: Verification | None,
+    *,
+    not_compiled: str,
 ) -> TokenizerReport:
     """Return the report of a tokenizer. Linear in the vocabulary, milliseconds."""
     tokens = description.token_bytes
     figures = _core.figures(compiled)
     merges = _core.merge_figures(compiled)
     pretokenizer = compiled.pretokenizer
-    refuted = verification is not None and verification.differences > 0
     added = {tokens[token]: token for token in description.added_tokens}
     spelled = {data.decode("utf-8", "backslashreplace"): token for data, token in added.items()}
     return TokenizerReport(
         source=description.source,
         family=description.model.family,
-        exactness="refuted" if refuted else "exact",
-        why=_why(verification),
+        exactness=exactness_of(description, verification, not_compiled=not_compiled),
+        why=not_compiled or _why(verification),
         vocabulary_size=len(tokens),
         reachable_tokens=figures.reachable,
         unreachable_tokens=len(figures.unreachable),
@@ -123,6 +131,17 @@ def make_report(
         ),
         verification=verification,
     )
+
+
+def exactness_of(
+    description: TokenizerDescription, verification: Verification | None, *, not_compiled: str
+) -> Exactness:
+    """Return the label of a tokenizer's covers."""
+    if verification is not None and verification.differences > 0:
+        return "refuted"
+    if not_compiled:
+        return "validated"
+    return "normalized" if description.model.loses_text else "exact"
 
 
 def _properties(merges: _core.MergeFigures) -> MergeProperties:

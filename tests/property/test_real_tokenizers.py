@@ -17,17 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextbyte.errors import InvalidInputError
-from real_tokenizers import (
+from judge.texts import (
     BLANKS,
     FRAGMENTS,
     TAILS,
     completions,
-    parameters,
-    random_prefix,
     random_text,
     whole_characters,
 )
+from nextbyte.errors import InvalidInputError
+from real_tokenizers import parameters, random_prefix
 
 ENCODED_TEXTS = 6000
 COMPLETE_PREFIXES = 220

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 import nextbyte as nb
+from judge.texts import whole_characters
 from nextbyte.errors import UnreachableByteError
-from real_tokenizers import (
-    random_prefix,
-    whole_characters,
-)
+from real_tokenizers import random_prefix
 
 
 @pytest.fixture(scope="module")

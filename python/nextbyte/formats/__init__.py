@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
 
 
-def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescription:
+def load_any(
+    path: Path, *, ignore_added_words: bool = False, validate: bool = False
+) -> TokenizerDescription:
     """Read a file that says itself what it is.
 
     `.gguf`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
@@ -35,4 +37,6 @@ def load_any(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescri
     has_model = isinstance(document.value, dict) and "model" in document.value
     if is_tekken(document) or (path.name.startswith("tekken") and not has_model):
         return describe_tekken(document)
-    return describe_tokenizer_json(document, ignore_added_words=ignore_added_words)
+    return describe_tokenizer_json(
+        document, ignore_added_words=ignore_added_words, validate=validate
+    )

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
 
+VALIDATE_HINT = (
+    "validate=True makes a tokenizer whose covers its own library confirms one by one (slow, and "
+    "not known to be complete)"
+)
+"""What a message of refusal says where that is a way out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BytePairs:
@@ -28,6 +34,9 @@ class BytePairs:
         A whole piece that is in the vocabulary becomes that token, merges or not.
     normal_form
         What texts are normalized to before all else.
+    unknown
+        What of the pre-tokenizer has no place in `stages`, in words: such a tokenizer is not
+        compiled. Empty if there is nothing.
     """
 
     family: ClassVar[str] = "byte-level BPE"
@@ -37,6 +46,12 @@ class BytePairs:
     ranks: list[int] | None = None
     whole_pieces: bool = False
     normal_form: NormalForm = "none"
+    unknown: str = ""
+
+    @property
+    def loses_text(self) -> bool:
+        """Whether texts that are not canonically equivalent are brought to the same form."""
+        return self.normal_form == "nfkc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +59,7 @@ class LongestMatch:
     """Greedy: at each position the longest token that fits."""
 
     family: ClassVar[str] = "longest match"
+    loses_text: ClassVar[bool] = False
 
 
 Model: TypeAlias = BytePairs | LongestMatch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.added_words import AddedWords, read_added_words
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
-from nextbyte.formats.description import BytePairs, TokenizerDescription
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
 from nextbyte.formats.vocabulary import arrange
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def describe_tokenizer_json(
-    document: JsonField, *, ignore_added_words: bool = False
+    document: JsonField, *, ignore_added_words: bool = False, validate: bool = False
 ) -> TokenizerDescription:
     """Describe a parsed `tokenizer.json`: the file decides, not the name of a class.
 
@@ -31,6 +31,8 @@ def describe_tokenizer_json(
         The whole file.
     ignore_added_words
         Never read added tokens that are not special out of text, as the file's encoder does.
+    validate
+        Describe a file whose pre-tokenizer has splits that are not compiled, too.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def describe_tokenizer_json(
     model = document["model"]
     _require_plain_bpe(model)
     normal_form = _normal_form(document["normalizer"])
-    stages = _stages(document["pre_tokenizer"])
+    stages, unknown = _stages(document["pre_tokenizer"], validate=validate)
     vocabulary: dict[str, int] = model["vocab"].object()
     added = read_added_words(
         document["added_tokens"],
@@ -63,6 +65,7 @@ def describe_tokenizer_json(
             merges=read_merges(model["merges"], vocabulary, token_bytes),
             whole_pieces=model["ignore_merges"].flag(default=False),
             normal_form=normal_form,
+            unknown=unknown,
         ),
         special_tokens=added.special,
         added_tokens=list(added.words.values()),
@@ -95,17 +98,23 @@ def _normal_form(normalizer: JsonField) -> NormalForm:
     )
 
 
-def _stages(pre_tokenizer: JsonField) -> list[str]:
+def _stages(pre_tokenizer: JsonField, *, validate: bool) -> tuple[list[str], str]:
+    """Return the split patterns, and what they leave out, in words."""
     steps = _flatten(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1]["type"].text() != "ByteLevel":
         raise _unsupported(
             pre_tokenizer, "does not end in ByteLevel, and only byte-level BPE is supported"
         )
-    stages = []
+    stages, unknown = [], ""
     for step in steps:
         kind = step["type"].text()
         if kind == "Split":
-            stages.append(_split_pattern(step))
+            try:
+                stages.append(_split_pattern(step))
+            except UnsupportedTokenizerError as error:
+                if not validate:
+                    raise UnsupportedTokenizerError(f"{error}; {VALIDATE_HINT}") from None
+                unknown = unknown or str(error)
         elif kind == "Digits":
             one_by_one = step["individual_digits"].flag(default=False)
             stages.append(r"\p{N}" if one_by_one else r"\p{N}+")
@@ -116,7 +125,7 @@ def _stages(pre_tokenizer: JsonField) -> list[str]:
                 stages.append(GPT2)
         else:
             raise _unsupported(step, f"is of type {kind!r:.80}")
-    return stages
+    return stages, unknown
 
 
 def _flatten(field: JsonField, parts: str) -> list[JsonField]:
