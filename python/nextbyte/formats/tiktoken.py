@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import InvalidInputError, TokenizerFormatError
@@ -33,7 +34,8 @@ def load_tiktoken(
             f"pattern {pattern!r} is neither a regex nor one of the names {', '.join(BY_NAME)}"
         )
     ranks: dict[bytes, int] = {}
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    # Line by line: a list of all would be many times as large as a file of empty ones.
+    for number, line in enumerate(io.BytesIO(path.read_bytes()), start=1):
         if not line.strip():
             continue
         try:
