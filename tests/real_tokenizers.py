@@ -38,8 +38,7 @@ class RealTokenizer:
     """One tokenizer: ours, and the engine whose answers define it.
 
     `encode` is the reference; `token_bytes` are the reference's too, by id, without special tokens.
-    `lacks` are the bytes without a token. `swallowed` are spellings that the reference cuts out
-    of text as added tokens (they cannot be switched off), so texts must not have them.
+    `lacks` are the bytes without a token.
     """
 
     name: str
@@ -48,7 +47,6 @@ class RealTokenizer:
     token_bytes: dict[int, bytes]
     end_token: int
     lacks: frozenset[int]
-    swallowed: tuple[str, ...]
 
     def decode(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of ordinary tokens, by the reference's vocabulary."""
@@ -56,8 +54,6 @@ class RealTokenizer:
 
     def speaks(self, text: str) -> bool:
         """Whether `text` is ordinary text for which there is a token for each byte."""
-        if any(spelling in text for spelling in self.swallowed):
-            return False
         return not self.lacks or self.lacks.isdisjoint(text.encode())
 
     def beginning(self, text: str, length: int) -> tuple[int, ...]:
@@ -135,21 +131,23 @@ def _from_json(name: str, file: Path, end: str) -> RealTokenizer:
     engine = tokenizers.Tokenizer.from_file(str(file))
     engine.encode_special_tokens = True  # special spellings stay ordinary text
     added = engine.get_added_tokens_decoder()
-    swallowed = tuple(token.content for token in added.values() if not token.special)
     byte_of = _byte_of_character()
     token_bytes = {
         token: bytes([byte_of[character] for character in spelling])
         for spelling, token in engine.get_vocab(with_added_tokens=True).items()
         if token not in added
     }
+    # Added tokens that are not special are read out of text by both.
+    token_bytes |= {
+        token: entry.content.encode() for token, entry in added.items() if not entry.special
+    }
     return RealTokenizer(
         name=name,
-        ours=nb.Tokenizer.from_file(file, ignore_added_words=bool(swallowed)),
+        ours=nb.Tokenizer.from_file(file),
         encode=lambda text: engine.encode(text, add_special_tokens=False).ids,
         token_bytes=token_bytes,
         end_token=engine.token_to_id(end),
         lacks=_lacking(token_bytes),
-        swallowed=swallowed,
     )
 
 
@@ -168,7 +166,6 @@ def _from_ranks(name: str, file: Path, pattern: str, regex: str) -> RealTokenize
         token_bytes=token_bytes,
         end_token=special[END_OF_TEXT],
         lacks=_lacking(token_bytes),
-        swallowed=(),
     )
 
 
@@ -187,7 +184,6 @@ def _from_tekken(name: str, file: Path) -> RealTokenizer:
         token_bytes=token_bytes,
         end_token=2,
         lacks=_lacking(token_bytes),
-        swallowed=(),
     )
 
 

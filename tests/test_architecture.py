@@ -42,6 +42,7 @@ PYTHON_FLOORS = (
     {"formats", "models"},
     {"compiling", "cover_tree", "verification", "witnesses"},
     {"tokenizer_report"},
+    {"tokenizer_inspection"},
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},

@@ -11,6 +11,8 @@ void register_normal_form(nanobind::module_& m);
 void register_pretokenizer(nanobind::module_& m);
 void register_tokenizer(nanobind::module_& m);
 void register_byte_pairs(nanobind::module_& m);
+void register_character_pairs(nanobind::module_& m);
+void register_unigram(nanobind::module_& m);
 void register_longest_match(nanobind::module_& m);
 void register_witnesses(nanobind::module_& m);
 void register_byte_stream(nanobind::module_& m);

@@ -8,6 +8,8 @@ NB_MODULE(_core, m) {
   nextbyte::register_pretokenizer(m);
   nextbyte::register_tokenizer(m);
   nextbyte::register_byte_pairs(m);
+  nextbyte::register_character_pairs(m);
+  nextbyte::register_unigram(m);
   nextbyte::register_longest_match(m);
   nextbyte::register_witnesses(m);
   nextbyte::register_byte_stream(m);

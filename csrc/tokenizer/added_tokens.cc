@@ -28,13 +28,16 @@ std::vector<std::string> spellings_of(const Vocabulary& vocabulary) {
 // spelling or lead nowhere, and the added ones where the segment may end.
 class AddedTokensSuccessors final : public AllowedTokens {
  public:
-  AddedTokensSuccessors(const AddedTokensFamily& family, const ContextState& context)
+  // `inner` may be missing where only test_added() and kills() are asked.
+  AddedTokensSuccessors(const AddedTokensFamily& family,
+                        const ContextState& context,
+                        std::shared_ptr<const AllowedTokens> inner)
       : family_(&family),
         context_(context),
-        inner_(family.inner_->allowed(context)),
+        inner_(std::move(inner)),
         segment_may_end_(family.inner_->segment_may_end(context)) {
     if (context.literal != ByteTrie::kRoot) pending_ = family.pending(context.literal);
-    if (context.extension > AddedTokensFamily::kNonePending) {
+    if (context.extension >= AddedTokensFamily::kFirstSet) {
       longer_ = family.pending_longer(context.extension);
     }
   }
@@ -89,18 +92,21 @@ class AddedTokensSuccessors final : public AllowedTokens {
     }
   }
 
- private:
-  using Pending = SpellingAutomaton::Pending;
-
-  static std::uint64_t bit(Rank rank) noexcept { return std::uint64_t{1} << (rank % kWordBits); }
+  // May this added token follow?
   bool test_added(Rank rank) const {
     return segment_may_end_ && !(pending_ && pending_->completing_added.contains(rank)) &&
            !(longer_ && longer_->completing_added.contains(rank));
   }
+  // Does this other token complete a spelling that must not be completed?
   bool kills(Rank rank) const {
     return family_->is_forbidden_.test(rank) || (pending_ && pending_->completing.contains(rank)) ||
            (longer_ && longer_->completing_added.contains(rank));
   }
+
+ private:
+  using Pending = SpellingAutomaton::Pending;
+
+  static std::uint64_t bit(Rank rank) noexcept { return std::uint64_t{1} << (rank % kWordBits); }
   bool is_doubtful(Rank rank) const {
     const auto has = [&](const std::shared_ptr<const Pending>& pending) {
       return pending && std::binary_search(pending->inside.begin(), pending->inside.end(), rank);
@@ -154,7 +160,7 @@ AddedTokensFamily::AddedTokensFamily(std::shared_ptr<const Vocabulary> vocabular
   std::sort(added.begin(), added.end());
   for (const auto& [rank, node] : added) {
     added_.push_back(rank);
-    added_extensions_.push_back(spellings_.has_longer(node) ? node : kNonePending);
+    added_nodes_.push_back(node);
     is_added_.set(rank);
   }
   for (Rank rank = 0; rank < table().size(); ++rank) {
@@ -182,40 +188,79 @@ ContextState AddedTokensFamily::initial() const {
   return context;
 }
 
+ContextState AddedTokensFamily::segment_start() const {
+  ContextState context = inner_->segment_start();
+  context.literal = ByteTrie::kRoot;
+  context.extension = kNonePending;
+  return context;
+}
+
 std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending(Node literal) const {
   return pending_.get(literal, [&] { return spellings_.pending(literal, table()); });
 }
 
 std::shared_ptr<const AddedTokensFamily::Pending> AddedTokensFamily::pending_longer(
-    Node extension) const {
-  return pending_longer_.get(extension,
-                             [&] { return spellings_.pending_longer(extension, table()); });
+    std::uint32_t extension) const {
+  return pending_longer_.get(
+      extension, [&] { return spellings_.pending_longer(nodes_of(extension), table()); });
+}
+
+const AddedTokensFamily::Nodes& AddedTokensFamily::nodes_of(std::uint32_t extension) const {
+  static const Nodes kNone;
+  return extension < kFirstSet ? kNone : node_sets_.value(extension - kFirstSet);
+}
+
+std::uint32_t AddedTokensFamily::extension_of(Nodes nodes) const {
+  if (nodes.empty()) return kNonePending;
+  std::sort(nodes.begin(), nodes.end());
+  return kFirstSet + node_sets_.number(nodes);
+}
+
+void AddedTokensFamily::follow(Node node, std::string_view bytes, Nodes& nodes) const {
+  for (const char byte : bytes) {
+    node = spellings_.trie().step(node, static_cast<std::uint8_t>(byte));
+  }
+  if (node != ByteTrie::kOff && spellings_.has_longer(node)) nodes.push_back(node);
 }
 
 std::shared_ptr<const AllowedTokens> AddedTokensFamily::allowed(const ContextState& context) const {
-  return std::make_shared<const AddedTokensSuccessors>(*this, context);
+  return std::make_shared<const AddedTokensSuccessors>(*this, context, inner_->allowed(context));
+}
+
+bool AddedTokensFamily::try_advance(const ContextState& context,
+                                    Rank rank,
+                                    ContextState& next) const {
+  const AddedTokensSuccessors rule(*this, context, nullptr);
+  if (is_added_.test(rank) ? !rule.test_added(rank)
+                           : rule.kills(rank) || !inner_->try_advance(context, rank, next)) {
+    return false;
+  }
+  next = advance(context, rank);
+  return true;
 }
 
 ContextState AddedTokensFamily::advance(const ContextState& context, Rank rank) const {
-  if (is_added_.test(rank)) {
-    ContextState next = initial();
-    const auto index = std::lower_bound(added_.begin(), added_.end(), rank) - added_.begin();
-    next.extension = added_extensions_[static_cast<std::size_t>(index)];
-    return next;
-  }
-  ContextState next = inner_->advance(context, rank);
-  next.literal = context.literal;
+  const std::string_view bytes = table().bytes(rank);
+  const bool is_added = is_added_.test(rank);
+  ContextState next = is_added ? segment_start() : inner_->advance(context, rank);
   next.extension = context.extension;
-  for (const char c : table().bytes(rank)) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    next.literal = spellings_.step(next.literal, byte);
-    if (next.extension > kNonePending) {
-      next.extension = spellings_.trie().step(next.extension, byte);
-      if (next.extension == ByteTrie::kOff) next.extension = kNonePending;
+  if (is_added || context.extension >= kFirstSet) {
+    Nodes nodes;
+    for (const Node node : nodes_of(context.extension)) follow(node, bytes, nodes);
+    if (is_added) {
+      for (Node node = context.literal; node != ByteTrie::kRoot; node = spellings_.failure(node)) {
+        follow(node, bytes, nodes);
+      }
+      const auto index = std::lower_bound(added_.begin(), added_.end(), rank) - added_.begin();
+      follow(added_nodes_[static_cast<std::size_t>(index)], {}, nodes);
     }
+    next.extension = extension_of(std::move(nodes));
   }
-  if (next.extension > kNonePending && !spellings_.has_longer(next.extension)) {
-    next.extension = kNonePending;  // only forbidden spellings are below
+  next.literal = is_added ? ByteTrie::kRoot : context.literal;
+  if (!is_added) {
+    for (const char byte : bytes) {
+      next.literal = spellings_.step(next.literal, static_cast<std::uint8_t>(byte));
+    }
   }
   return next;
 }
@@ -240,7 +285,7 @@ std::size_t AddedTokensFamily::SearchKeyHash::operator()(const SearchKey& key) c
 
 bool AddedTokensFamily::is_live(const ContextState& context) const {
   if (may_end(context)) return true;
-  if (context.literal == ByteTrie::kRoot && context.extension <= kNonePending) return true;
+  if (context.literal == ByteTrie::kRoot && context.extension < kFirstSet) return true;
   // What a detail says cannot be compared with another one's, so such answers are not kept.
   if (context.detail) return search(context);
   return *live_.get({context}, [&] { return search(context); });
@@ -253,7 +298,8 @@ bool AddedTokensFamily::search(const ContextState& start) const {
   while (!queue.empty()) {
     const ContextState context = queue.front();
     queue.pop_front();
-    AddedTokensSuccessors(*this, context).copy_unsearched(table().size(), words);
+    AddedTokensSuccessors(*this, context, inner_->allowed(context))
+        .copy_unsearched(table().size(), words);
     for (std::size_t index = 0; index < words.size(); ++index) {
       for (std::uint64_t bits = words[index]; bits != 0; bits &= bits - 1) {
         const auto rank =

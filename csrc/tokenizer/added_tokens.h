@@ -11,6 +11,7 @@
 
 #include "support/bits.h"
 #include "support/bounded_cache.h"
+#include "support/interner.h"
 #include "tokenizer/spelling_automaton.h"
 #include "tokenizer/tokenizer_family.h"
 #include "tokenizer/vocabulary.h"
@@ -27,20 +28,21 @@ namespace nextbyte {
 // (That is the cut's definition, place by place. A spelling that begins inside an added token,
 // behind its first byte, may be completed: that place is passed over.)
 //
-// So spellings that begin in the current segment, or with the last added token, are *pending* while
-// the text agrees with them, and completing one kills. Those of the segment are one node of an
-// automaton (`ContextState::literal`); those that begin with the last added token, or with one
-// before it, one node of a trie (`extension`). Before an added token is allowed, no pending
-// spelling may be completed in it; that none is left pending behind it, next to those that begin
-// with it, is proved when the automaton is made, or the tokenizer refused.
+// So spellings that begin in a segment or with an added token are *pending* while the text agrees
+// with them, and completing one kills. Those of the current segment are one node of an automaton
+// (`ContextState::literal`). Those that begin with the last added token or before it are a set of
+// trie nodes (`extension`, the number of the set): mostly empty or the last added token's node; one
+// more for each spelling that began before an added token, and is not ended by it.
 //
 // An ordinary token that has a spelling inside is hidden (vocabulary.h). Forbidden spellings kill
 // in a segment only. The end of the text, or of a segment, leaves what is pending without effect.
 //
 // Liveness: inner family and spellings may contradict each other: inside a character or before one
-// that the pre-tokenizer waits for, every way on may complete a spelling. A context whose bytes are
-// part of no pending spelling is live with the inner family, since no spelling begins inside a
-// character. The others, unless the text may end there, are searched for a way on, breadth first.
+// that the pre-tokenizer waits for, every way on may complete a spelling. Contexts with pending
+// bytes are searched for a way on, breadth first, unless the text may end there. The others count
+// as live with the inner family: no spelling begins inside a character. (That is not so if the
+// pre-tokenizer waits for a character of which every one is an added token by itself; no real
+// vocabulary is like that.)
 //
 // Costs: what a token does to the pending spellings is a few ranges of ranks, found once for each
 // node; nearly always none is pending.
@@ -53,8 +55,10 @@ class AddedTokensFamily final : public TokenizerFamily {
 
   const TokenTable& table() const noexcept override { return inner_->table(); }
   ContextState initial() const override;
+  ContextState segment_start() const override;
   std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const override;
   ContextState advance(const ContextState& context, Rank rank) const override;
+  bool try_advance(const ContextState& context, Rank rank, ContextState& next) const override;
   bool may_end(const ContextState& context) const override;
   bool segment_may_end(const ContextState& context) const override {
     return inner_->segment_may_end(context);
@@ -63,13 +67,16 @@ class AddedTokensFamily final : public TokenizerFamily {
               std::size_t origin,
               std::vector<TokenId>& tokens) const override;
   const Pretokenizer* pretokenizer() const noexcept override { return inner_->pretokenizer(); }
+  const BpeMerges* merges() const noexcept override { return inner_->merges(); }
 
  private:
   friend class AddedTokensSuccessors;
   using Node = SpellingAutomaton::Node;
   using Pending = SpellingAutomaton::Pending;
-  // ContextState::extension where no added token came before, and where none is pending.
-  static constexpr Node kNoneTaken = ByteTrie::kOff, kNonePending = ByteTrie::kRoot;
+  using Nodes = std::vector<Node>;  // ascending
+  // ContextState::extension: no added token came before; nothing is pending since; from
+  // kFirstSet on, the number of a set of nodes.
+  static constexpr std::uint32_t kNoneTaken = 0, kNonePending = 1, kFirstSet = 2;
   struct SearchKey {
     ContextState context;
     friend bool operator==(const SearchKey& a, const SearchKey& b) noexcept {
@@ -83,7 +90,11 @@ class AddedTokensFamily final : public TokenizerFamily {
   };
 
   std::shared_ptr<const Pending> pending(Node literal) const;
-  std::shared_ptr<const Pending> pending_longer(Node extension) const;
+  std::shared_ptr<const Pending> pending_longer(std::uint32_t extension) const;
+  const Nodes& nodes_of(std::uint32_t extension) const;
+  std::uint32_t extension_of(Nodes nodes) const;
+  // The nodes that are still below an added spelling after more bytes.
+  void follow(Node node, std::string_view bytes, Nodes& nodes) const;
   // May a text go on from here to its end?
   bool is_live(const ContextState& context) const;
   bool search(const ContextState& start) const;
@@ -94,14 +105,15 @@ class AddedTokensFamily final : public TokenizerFamily {
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const TokenizerFamily> inner_;
   SpellingAutomaton spellings_;
-  std::vector<Rank> added_;             // ascending
-  std::vector<Node> added_extensions_;  // the state's `extension` after each
+  std::vector<Rank> added_;        // ascending
+  std::vector<Node> added_nodes_;  // of each
   BitSet is_added_;
   std::vector<Rank> doubtful_;    // ordinary tokens that end with the beginning of a spelling
   std::vector<Rank> forbidden_;   // ordinary tokens that have a forbidden spelling inside
   std::vector<Rank> exceptions_;  // added, doubtful and forbidden ones, ascending
   BitSet is_doubtful_, is_forbidden_;
-  mutable BoundedCache<Node, Pending> pending_, pending_longer_;
+  mutable Interner<Nodes> node_sets_;
+  mutable BoundedCache<std::uint32_t, Pending> pending_, pending_longer_;
   mutable BoundedCache<SearchKey, bool, SearchKeyHash> live_;
 };
 

@@ -8,10 +8,12 @@
 #include <numeric>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "support/error.h"
 #include "tokenizer/bpe_merges.h"
+#include "tokenizer/unicode.h"
 
 namespace nextbyte {
 namespace {
@@ -28,7 +30,22 @@ std::vector<std::uint32_t> by_length(const std::vector<std::uint32_t>& lengths) 
   return order;
 }
 
-void check_sizes(const std::vector<std::string>& tokens) {
+bool is_base_symbol(std::string_view bytes, BaseSymbols base) noexcept {
+  if (bytes.empty()) return false;
+  return (base == BaseSymbols::kBytes ? 1 : decode_scalar(bytes, 0).length) == bytes.size();
+}
+
+void check_utf8(std::string_view bytes, std::size_t id) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const unsigned length = decode_scalar(bytes, at).length;
+    if (length == 0) {
+      throw TokenizerFormat("token " + std::to_string(id) + " is not valid UTF-8");
+    }
+    at += length;
+  }
+}
+
+void check_tokens(const std::vector<std::string>& tokens, BaseSymbols base) {
   if (tokens.size() >= kNoToken) {
     throw TokenizerFormat("a vocabulary must have fewer than 2^32 - 1 ids");
   }
@@ -36,6 +53,7 @@ void check_sizes(const std::vector<std::string>& tokens) {
     if (tokens[id].size() >= kNoToken) {
       throw TokenizerFormat("token " + std::to_string(id) + " is longer than 2^32 - 2 bytes");
     }
+    if (base == BaseSymbols::kCharacters) check_utf8(tokens[id], id);
   }
 }
 
@@ -114,8 +132,8 @@ class ByteStringIndex {
 
 }  // namespace
 
-void BpeMerges::add_byte_token(std::uint8_t byte, TokenId t) {
-  byte_tokens_[byte] = t;
+void BpeMerges::add_base_symbol(std::string_view bytes, TokenId t) {
+  if (bytes.size() == 1) byte_tokens_[static_cast<std::uint8_t>(bytes[0])] = t;
   left_[t].last = right_[t].last = 0;
   euler_order_.push_back(t);
 }
@@ -135,8 +153,9 @@ bool BpeMerges::add_if_last_step(const Merge& merge, RankKey rank) {
 }
 
 BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
-                                 const std::vector<Merge>& merges) {
-  check_sizes(tokens);
+                                 const std::vector<Merge>& merges,
+                                 BaseSymbols base) {
+  check_tokens(tokens, base);
   if (merges.size() > kMaxRank) {
     throw TokenizerFormat("a merge list must have fewer than 2^32 - 2 merges");
   }
@@ -155,12 +174,12 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
   }
 
   BpeMerges built(tokens.size(), merges.size());
+  std::unordered_set<std::string_view> symbols;
   std::size_t taking_part = 0;
   for (TokenId t = 0; t < tokens.size(); ++t) {
     taking_part += tokens[t].empty() ? 0 : 1;
-    if (tokens[t].size() != 1) continue;
-    const auto byte = static_cast<std::uint8_t>(tokens[t][0]);
-    if (built.byte_tokens_[byte] == kNoToken) built.add_byte_token(byte, t);
+    if (!is_base_symbol(tokens[t], base)) continue;
+    if (symbols.insert(tokens[t]).second) built.add_base_symbol(tokens[t], t);
   }
   for (const std::uint32_t k : by_length(lengths)) {
     if (!replaced[k]) built.add_if_last_step(merges[k], k + 1);
@@ -170,8 +189,9 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
 }
 
 BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
-                                const std::vector<std::uint32_t>& ranks) {
-  check_sizes(tokens);
+                                const std::vector<std::uint32_t>& ranks,
+                                BaseSymbols base) {
+  check_tokens(tokens, base);
   if (ranks.size() != tokens.size()) {
     throw TokenizerFormat("there are " + std::to_string(tokens.size()) + " tokens but " +
                           std::to_string(ranks.size()) + " ranks");
@@ -211,7 +231,7 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
       prefix[k + 1] = ByteStringIndex::append(prefix[k], bytes[k]);
     }
     if (index.find(prefix[size], bytes) != t) continue;
-    if (size == 1) built.add_byte_token(static_cast<std::uint8_t>(bytes[0]), t);
+    if (is_base_symbol(bytes, base)) built.add_base_symbol(bytes, t);
     for (std::size_t k = 1; k < size; ++k) {
       const TokenId right = index.find(prefix[size] - prefix[k] * power[size - k], bytes.substr(k));
       if (right == kNoToken || !built.is_canonical_alone(right)) continue;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "support/error.h"
 
@@ -82,17 +83,23 @@ void BpeMerges::invalid_successors(
 
 std::vector<TokenId> BpeMerges::encode_piece(std::string_view piece) const {
   if (piece.size() >= kNoToken) throw InvalidInput("a piece must be shorter than 2^32 - 1 bytes");
-  const auto size = static_cast<std::uint32_t>(piece.size());
-  // Symbols by start position; next[i] is the start of the following one, kNoToken = merged away.
-  std::vector<TokenId> symbols(size);
-  std::vector<std::uint32_t> next(size), previous(size);
-  for (std::uint32_t i = 0; i < size; ++i) {
+  std::vector<TokenId> symbols(piece.size());
+  for (std::size_t i = 0; i < piece.size(); ++i) {
     const auto byte = static_cast<std::uint8_t>(piece[i]);
     symbols[i] = byte_tokens_[byte];
     if (symbols[i] == kNoToken) {
       throw InvalidInput("the byte at position " + std::to_string(i) + " of the piece (value " +
                          std::to_string(byte) + ") has no token in this vocabulary");
     }
+  }
+  return merge(std::move(symbols));
+}
+
+std::vector<TokenId> BpeMerges::merge(std::vector<TokenId> symbols) const {
+  const auto size = static_cast<std::uint32_t>(symbols.size());
+  // Symbols by start position; next[i] is the start of the following one, kNoToken = merged away.
+  std::vector<std::uint32_t> next(size), previous(size);
+  for (std::uint32_t i = 0; i < size; ++i) {
     next[i] = i + 1;
     previous[i] = i - 1;  // wraps at 0, and is not read there
   }

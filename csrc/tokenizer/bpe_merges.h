@@ -1,7 +1,8 @@
 // Byte pair encoding inside one piece: which token sequences are what BPE itself would produce.
 //
-// BPE of a byte string: start from its byte tokens; repeat the applicable merge of least rank, the
-// leftmost first, until none applies. Nothing below assumes that ranks grow along a run.
+// BPE of a byte string: start from its byte tokens (the *base symbols*); repeat the applicable
+// merge of least rank, the leftmost first, until none applies. Nothing below assumes that ranks
+// grow along a run.
 //
 // Definitions. The *own run* of token t is BPE on dec(t); t is *canonical alone* if that ends in
 // [t]. Its last step (l, r) -> t makes a binary tree over dec(t), whose subtrees are the own runs
@@ -47,26 +48,32 @@ struct Merge {
   TokenId left, right, result;
 };
 
+// What BPE starts from: the tokens of one byte, or those of one UTF-8 character. The theory above
+// is the same for both, with "byte" read as "character".
+enum class BaseSymbols { kBytes, kCharacters };
+
 // Immutable after construction; safe to share between threads.
 class BpeMerges {
  public:
   // In both: tokens[id] is the byte string of token id; "" is a special token or a hole and never
-  // part of BPE. The base symbols are the tokens of length one.
+  // part of BPE. Of characters, the tokens must be valid UTF-8, or TokenizerFormat is thrown.
 
   // From an explicit merge list (Hugging Face). A later merge of the same (left, right) replaces an
-  // earlier one, as in that library. Of several tokens with the same single byte the lowest id is
-  // the base symbol; of longer duplicates the one that the merges yield is canonical.
+  // earlier one, as in that library. Of several tokens with the same base symbol the lowest id is
+  // that symbol; of longer duplicates the one that the merges yield is canonical.
   // Throws TokenizerFormat with the merge's index if it names an id out of range or an empty token,
   // or if its bytes are not those of its parts.
   static BpeMerges from_merges(const std::vector<std::string>& tokens,
-                               const std::vector<Merge>& merges);
+                               const std::vector<Merge>& merges,
+                               BaseSymbols base = BaseSymbols::kBytes);
 
   // From priorities of byte strings (tiktoken): every split of a token into two tokens is a merge
   // of rank ranks[id]; a token of rank 0xFFFFFFFF takes no part. Of tokens with equal bytes the one
   // of lowest rank (then lowest id) takes part. Throws TokenizerFormat if the sizes differ or a
   // rank is 0xFFFFFFFE.
   static BpeMerges from_ranks(const std::vector<std::string>& tokens,
-                              const std::vector<std::uint32_t>& ranks);
+                              const std::vector<std::uint32_t>& ranks,
+                              BaseSymbols base = BaseSymbols::kBytes);
 
   // Does BPE of dec(t) give [t]? Precondition here and below: ids are less than num_tokens().
   bool is_canonical_alone(TokenId t) const noexcept { return left_[t].last != kNever; }
@@ -87,8 +94,12 @@ class BpeMerges {
   // parent of a token is its left part.
   const std::vector<TokenId>& euler_order() const noexcept { return euler_order_; }
 
-  // BPE of one piece, run as defined in O(n log n): the reference for everything above.
-  // Throws InvalidInput with the position of the first byte that has no token.
+  // BPE of base symbols, run as defined in O(n log n): the reference for everything above.
+  // Precondition: fewer than 2^32 - 1.
+  std::vector<TokenId> merge(std::vector<TokenId> symbols) const;
+
+  // The same for one piece, if the base symbols are bytes. Throws InvalidInput with the position of
+  // the first byte that has no token.
   std::vector<TokenId> encode_piece(std::string_view piece) const;
 
   std::size_t num_tokens() const noexcept { return left_.size(); }
@@ -117,8 +128,8 @@ class BpeMerges {
       : left_(num_tokens), right_(num_tokens), fireable_(max_merges) {
     byte_tokens_.fill(kNoToken);
   }
-  // Construction: the byte tokens first, then last steps in order of length, then finish().
-  void add_byte_token(std::uint8_t byte, TokenId t);
+  // Construction: the base symbols first, then last steps in order of length, then finish().
+  void add_base_symbol(std::string_view bytes, TokenId t);
   bool add_if_last_step(const Merge& merge, RankKey rank);
   void finish(std::size_t num_taking_part);
   bool crosses_below(TokenId a, TokenId b) const noexcept;

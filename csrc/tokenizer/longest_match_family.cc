@@ -241,6 +241,24 @@ std::shared_ptr<const AllowedTokens> LongestMatchFamily::allowed(
   return std::make_shared<const LongestMatchSuccessors>(*this, position_of(context));
 }
 
+bool LongestMatchFamily::try_advance(const ContextState& context,
+                                     Rank rank,
+                                     ContextState& next) const {
+  if (vocabulary_->is_added(table_.order()[rank])) return false;
+  Position position = position_of(context);
+  const std::string_view bytes = table_.bytes(rank);
+  if (!automaton_.run(position.text, bytes, position.text.flags)) return false;
+  for (Node pointer : position.pointers) {
+    for (const char byte : bytes) {
+      pointer = trie_.step(pointer, static_cast<std::uint8_t>(byte));
+      if (pointer == ByteTrie::kOff) break;
+      if (trie_.is_terminal(pointer)) return false;
+    }
+  }
+  next = advance(context, rank);
+  return true;
+}
+
 ContextState LongestMatchFamily::advance(const ContextState& context, Rank rank) const {
   const TokenId token = table_.order()[rank];
   Position next = advanced(position_of(context), rank);

@@ -44,6 +44,7 @@ class LongestMatchFamily final : public TokenizerFamily {
   ContextState initial() const override;
   std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const override;
   ContextState advance(const ContextState& context, Rank rank) const override;
+  bool try_advance(const ContextState& context, Rank rank, ContextState& next) const override;
   bool may_end(const ContextState& context) const override;
   void encode(std::string_view text,
               std::size_t origin,

@@ -1,8 +1,7 @@
-// Failure links, what tokens complete, and the proof that one pending spelling is enough.
+// Failure links, and what tokens do to pending spellings.
 #include "tokenizer/spelling_automaton.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "support/error.h"
@@ -46,7 +45,6 @@ SpellingAutomaton::SpellingAutomaton(const std::vector<std::string>& added,
       has_longer_(trie_.num_nodes(), false) {
   add_failures();
   mark_longer(added);
-  for (const std::string& spelling : added) require_one_pending(spelling);
 }
 
 void SpellingAutomaton::add_failures() {
@@ -71,48 +69,6 @@ void SpellingAutomaton::mark_longer(const std::vector<std::string>& added) {
   }
 }
 
-// A spelling that begins before an added token w, or with an earlier one, and is still pending
-// behind w, would have to be followed next to the one that begins with w. It is not possible if the
-// text up to the end of w would complete another spelling first. Let w be the first added token
-// behind the spelling's own first byte, at its bytes [begin, end).
-void SpellingAutomaton::require_one_pending(const std::string& spelling) const {
-  constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
-  const std::size_t size = spelling.size();
-  std::vector<std::vector<std::size_t>> ends(size);  // of the added spellings at each position
-  for (std::size_t begin = 0; begin < size; ++begin) {
-    Node node = ByteTrie::kRoot;
-    for (std::size_t at = begin; at < size && node != ByteTrie::kOff; ++at) {
-      node = trie_.step(node, static_cast<std::uint8_t>(spelling[at]));
-      if (node != ByteTrie::kOff && is_added(node)) ends[begin].push_back(at + 1);
-    }
-  }
-  const auto first_end = [&](std::size_t from, std::size_t to) {
-    std::size_t first = kNowhere;
-    for (std::size_t begin = from; begin < to; ++begin) {
-      if (!ends[begin].empty()) first = std::min(first, ends[begin].front());
-    }
-    return first;
-  };
-  for (std::size_t begin = 1; begin < size; ++begin) {
-    for (const std::size_t end : ends[begin]) {
-      if (end == size) break;  // completed with w: w is not possible
-      // All ordinary bytes before w: anything that begins there would be taken instead of w.
-      const bool after_ordinary = first_end(0, begin) > end;
-      // An added token of bytes [0, taken), then ordinary ones: no longer one is completed.
-      std::size_t taken = 0;
-      for (const std::size_t longer : ends[0]) {
-        if (longer <= end) taken = longer;
-      }
-      const bool after_taken = taken > 0 && taken <= begin && first_end(taken, begin) > end;
-      if (!after_ordinary && !after_taken) continue;
-      throw UnsupportedTokenizer(
-          "the added token '" + spelling + "' has the added token '" +
-          spelling.substr(begin, end - begin) + "' inside, at byte " + std::to_string(begin) +
-          ", and can still be completed behind it; such added tokens are not followed exactly");
-    }
-  }
-}
-
 std::size_t SpellingAutomaton::longest_added(std::string_view text,
                                              std::size_t start,
                                              std::size_t* index) const noexcept {
@@ -128,11 +84,11 @@ std::size_t SpellingAutomaton::longest_added(std::string_view text,
   return end;
 }
 
-SpellingAutomaton::Pending SpellingAutomaton::pending_longer(Node node,
+SpellingAutomaton::Pending SpellingAutomaton::pending_longer(const std::vector<Node>& nodes,
                                                              const TokenTable& table) const {
   Completions added;
   const auto counts = [&](std::uint32_t entry) { return entry < num_added_; };
-  find_completions(trie_, node, table, counts, added);
+  for (const Node node : nodes) find_completions(trie_, node, table, counts, added);
   return summed_up(added, added);
 }
 

@@ -16,14 +16,12 @@ namespace nextbyte {
 // The spellings of added tokens, and *forbidden* ones, which are no token and may just not occur in
 // a segment. A node stands for the longest beginning of a spelling that the bytes so far end with;
 // its failure link for the next shorter one, down to the root. Immutable. Memory
-// and construction are linear in the total length of the spellings, apart from the proof that one
-// pending spelling is enough, which looks at the spellings inside added ones.
+// and construction are linear in the total length of the spellings.
 class SpellingAutomaton {
  public:
   using Node = ByteTrie::Node;
 
-  // Throws UnsupportedTokenizer if a spelling is no valid UTF-8, or if two added ones can be
-  // pending at once (see added_tokens.h).
+  // Throws UnsupportedTokenizer if a spelling is no valid UTF-8.
   SpellingAutomaton(const std::vector<std::string>& added,
                     const std::vector<std::string>& forbidden);
 
@@ -35,6 +33,7 @@ class SpellingAutomaton {
       node = failure_[node];
     }
   }
+  Node failure(Node node) const noexcept { return failure_[node]; }
   // Does some spelling, added or forbidden, end here?
   bool completes(Node node) const noexcept { return completes_[node]; }
   const ByteTrie& trie() const noexcept { return trie_; }
@@ -58,13 +57,12 @@ class SpellingAutomaton {
   };
   // ... to those that the bytes so far end with.
   Pending pending(Node node, const TokenTable& table) const;
-  // ... to the added ones that begin with the node's bytes; no forbidden ones.
-  Pending pending_longer(Node node, const TokenTable& table) const;
+  // ... to the added ones that begin with the bytes of one of the nodes; no forbidden ones.
+  Pending pending_longer(const std::vector<Node>& nodes, const TokenTable& table) const;
 
  private:
   void add_failures();
   void mark_longer(const std::vector<std::string>& added);
-  void require_one_pending(const std::string& spelling) const;
 
   std::size_t num_added_;
   ByteTrie trie_;  // the added spellings, then the forbidden ones

@@ -1,8 +1,7 @@
-// Mask construction: an automaton pass, co-liveness for the doubtful ends, merge intervals.
+// Mask construction: an automaton pass, and co-liveness for the doubtful ends.
 #include "tokenizer/successor_masks.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "tokenizer/token_scan.h"
@@ -10,16 +9,8 @@
 namespace nextbyte {
 namespace {
 
-// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB for each cache.
+// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
 constexpr std::size_t kCachedMasks = 1024;
-
-// Pair tests (about 30 ns) before a mask of all invalid successors (about 20 us, cached) is used
-// instead.
-constexpr int kMaxPairTests = 8;
-
-std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t index) noexcept {
-  return set ? set->word(index) : 0;
-}
 
 // Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
 void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
@@ -31,41 +22,6 @@ void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> mo
 }
 
 }  // namespace
-
-bool BytePairSuccessors::test(Rank rank) const {
-  return (boundary_ && boundary_->test(rank)) ||
-         (interior_ && interior_->test(rank) && masks_->pair_ok(last_, rank));
-}
-
-bool BytePairSuccessors::any(Rank first, Rank last) const {
-  int tests = 0;
-  std::shared_ptr<const BitSet> invalid;
-  for (std::size_t index = first / kWordBits; index * kWordBits < last; ++index) {
-    const std::uint64_t range = word_range_mask(index, first, last);
-    if ((word_of(boundary_, index) & range) != 0) return true;
-    std::uint64_t bits = word_of(interior_, index) & range;
-    if (invalid) {
-      if ((bits & ~invalid->word(index)) != 0) return true;
-      continue;
-    }
-    for (; bits != 0; bits &= bits - 1, ++tests) {
-      const auto rank =
-          static_cast<Rank>(index * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
-      if (masks_->pair_ok(last_, rank)) return true;
-    }
-    if (tests > kMaxPairTests) invalid = masks_->invalid(last_);
-  }
-  return false;
-}
-
-void BytePairSuccessors::copy_words(Rank size, std::vector<std::uint64_t>& words) const {
-  words.resize((size + kWordBits - 1) / kWordBits);
-  const std::shared_ptr<const BitSet> invalid = interior_ ? masks_->invalid(last_) : nullptr;
-  for (std::size_t index = 0; index < words.size(); ++index) {
-    words[index] =
-        word_of(boundary_, index) | (word_of(interior_, index) & ~word_of(invalid, index));
-  }
-}
 
 SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                                const TokenTable& table,
@@ -79,10 +35,8 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
       candidates_(std::move(candidates)),
       co_liveness_(merges, table, automaton, candidates_),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
-      by_state_(kCachedMasks),
-      by_last_token_(kCachedMasks) {
-  euler_to_rank_.reserve(merges.euler_order().size());
-  for (const TokenId token : merges.euler_order()) euler_to_rank_.push_back(table.rank_of(token));
+      invalid_(merges, table),
+      by_state_(kCachedMasks) {
   for (Rank rank = 0; rank < table.size(); ++rank) {
     if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
   }
@@ -154,20 +108,6 @@ SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsig
   });
 }
 
-std::shared_ptr<const BitSet> SuccessorMasks::invalid(TokenId last) const {
-  return by_last_token_.get(last, [&] {
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> intervals;
-    merges_->invalid_successors(last, intervals);
-    BitSet mask(0, table_->size());
-    for (const auto& [begin, end] : intervals) {
-      for (std::uint32_t euler = begin; euler < end; ++euler) {
-        if (euler_to_rank_[euler] != kNoRank) mask.set(euler_to_rank_[euler]);
-      }
-    }
-    return mask;
-  });
-}
-
 std::shared_ptr<const AllowedTokens> SuccessorMasks::allowed(
     std::span<const ByteAutomatonState> states, TokenId last) const {
   Mask boundary, interior;
@@ -179,8 +119,8 @@ std::shared_ptr<const AllowedTokens> SuccessorMasks::allowed(
     if (automaton_->may_split(state)) unite(boundary, mask(state, kBoundary));
     if (last != kNoToken) unite(interior, mask(state, kContinue));
   }
-  return std::make_shared<const BytePairSuccessors>(
-      *this, last, std::move(boundary), std::move(interior));
+  return std::make_shared<const PairSuccessors>(
+      invalid_, last, std::move(boundary), std::move(interior));
 }
 
 }  // namespace nextbyte

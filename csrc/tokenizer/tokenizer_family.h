@@ -53,8 +53,11 @@ class TokenizerFamily {
 
   // Only the tokens that occur in some text's encoding have a rank; no two have the same bytes.
   virtual const TokenTable& table() const noexcept = 0;
-  // The empty sequence.
+  // The empty sequence, from where a text begins.
   virtual ContextState initial() const = 0;
+  // Where a segment begins that is not the text's first, behind a token that was read out of text.
+  // Differs from initial() only where a text has something in front that a segment has not.
+  virtual ContextState segment_start() const { return initial(); }
   virtual std::shared_ptr<const AllowedTokens> allowed(const ContextState& context) const = 0;
   // The state after `rank`, which must be allowed in `context`.
   virtual ContextState advance(const ContextState& context, Rank rank) const = 0;

@@ -20,9 +20,9 @@ using EncodeBatch =
 
 // A *witness* of a sequence is a text whose encoding begins with it: a proof that the sequence is
 // prefix-canonical. Witnesses are looked for among the sequence's own bytes followed by each of a
-// list of tails (docs/theory.md, Witnesses). So what counts is sound; what is found no witness for may be
-// missing. Tokens are tested in order of the mass that the model gives them, until what is left
-// untested weighs less than a thousandth; the stream reports all mass that was not confirmed.
+// list of tails (docs/theory.md, Witnesses). So what counts is sound; what is found no witness for
+// may be missing. Tokens are tested in order of the mass that the model gives them, until what is
+// left untested weighs less than a thousandth; the stream reports all mass that was not confirmed.
 //
 // Costs a few encodings of the whole text so far for a token that is confirmed, one per tail for
 // one that is not: milliseconds to tenths of a second a context.

@@ -163,7 +163,7 @@ class ByteLM:
         directory = resolve_model(path_or_name)
         tokenizer = Tokenizer.from_file(directory, ignore_added_words=ignore_added_words)
         tokenizer.verify()
-        if tokenizer.exactness != "exact":
+        if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
 

@@ -143,7 +143,12 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-added-words",
         action="store_true",
-        help="accept added tokens that are not special, and never read them out of text",
+        help="take the spelling of added tokens that are not special for text",
+    )
+    parser.add_argument(
+        "--validate",
+        action="store_true",
+        help="take a file that is not compiled too: its library then confirms covers one by one",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nextbyte import _core
 from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
-from nextbyte.formats.description import BytePairs, LongestMatch
+from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
     from nextbyte.formats.description import TokenizerDescription
@@ -30,6 +30,10 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         match description.model:
             case BytePairs() as model:
                 return _byte_pairs(description, model)
+            case CharacterPairs() as model:
+                return _character_pairs(description, model)
+            case Unigram() as model:
+                return _unigram(description, model)
             case LongestMatch():
                 return _core.compile_longest_match(
                     description.token_bytes, added=description.added_tokens
@@ -73,6 +77,55 @@ def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.Co
             added=description.added_tokens,
         )
     raise TokenizerFormatError("neither merges nor ranks")
+
+
+def _character_pairs(
+    description: TokenizerDescription, model: CharacterPairs
+) -> _core.CompiledTokenizer:
+    if model.merges is not None:
+        compiled = _core.compile_character_pair_merges(
+            description.token_bytes,
+            model.merges,
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    elif model.ranks is not None:
+        compiled = _core.compile_character_pair_ranks(
+            description.token_bytes,
+            model.ranks,
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    else:
+        raise TokenizerFormatError("neither merges nor ranks")
+    for token in model.whole_pieces:
+        if not compiled.is_reachable(token):
+            data = description.token_bytes[token]
+            raise UnsupportedTokenizerError(
+                f"token {token} ({data!r:.80}) is the encoding of its own bytes although no merges "
+                "produce it (ignore_merges); not supported yet with byte fallback"
+            )
+    return compiled
+
+
+def _unigram(description: TokenizerDescription, model: Unigram) -> _core.CompiledTokenizer:
+    normalizer = model.normalizer
+    return _core.compile_unigram(
+        description.token_bytes,
+        model.pieces,
+        model.rivals,
+        unknown_score=model.unknown_score,
+        sums=model.sums,
+        split_at_blank=model.split_at_blank,
+        byte_tokens=model.byte_tokens,
+        forbidden=[sequence.encode() for sequence in normalizer.forbidden()],
+        single_blanks=normalizer.single_blanks,
+        no_blank_first=normalizer.no_blank_first,
+        lead=model.has_lead,
+        added=description.added_tokens,
+    )
 
 
 def check_compiled(

@@ -13,6 +13,7 @@ from nextbyte.commands import Feedback, embedded_folder
 from nextbyte.display import stdout_console
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.escapes import argument_bytes
+from nextbyte.models.resolve import resolve_model
 from nextbyte.progress import progress_bar
 from nextbyte.tokenizer import Tokenizer
 
@@ -37,7 +38,7 @@ def run_inspect(arguments: argparse.Namespace) -> None:
     with progress_bar(
         f"loading {arguments.source}", enabled=feedback.bars, force=feedback.force_bars
     ):
-        tokenizer = _load(source, arguments.pattern, ignore_words=arguments.ignore_added_words)
+        tokenizer = _load(source, arguments)
     if arguments.full:
         with progress_bar("checking", enabled=feedback.bars, force=feedback.force_bars):
             tokenizer.self_check(effort=FULL_EFFORT)
@@ -54,24 +55,28 @@ def run_inspect(arguments: argparse.Namespace) -> None:
         console.print(tokenizer_display.report_table(report))
         if tree is not None and prefix is not None:
             console.print(tokenizer_display.cover_tree_view(tokenizer, tree, prefix))
-    if report.exactness != "exact":
+    if report.exactness == "refuted":
         raise UnsupportedTokenizerError(f"{report.source} is not exact: {report.why}")
 
 
-def _load(source: str | Path, pattern: str | None, *, ignore_words: bool) -> Tokenizer:
+def _load(source: str | Path, arguments: argparse.Namespace) -> Tokenizer:
     """Load whatever `source` is: a directory, any tokenizer file, or a name."""
     path = Path(source)
     ranks = path.is_file() and _is_rank_file(path)
-    if pattern is not None:
+    if arguments.pattern is not None:
         if not ranks:
             raise InvalidInputError(f"{source} is no rank file, so it has its own pattern")
-        return Tokenizer.from_tiktoken(path, pattern=pattern)
+        return Tokenizer.from_tiktoken(path, pattern=arguments.pattern)
     if ranks:
         raise InvalidInputError(
             f"{source} is a rank file, which does not say how text is split: give --pattern, the "
             "name of a known one or a regex"
         )
-    return Tokenizer.from_pretrained(source, ignore_added_words=ignore_words)
+    return Tokenizer.from_file(
+        resolve_model(source),
+        ignore_added_words=arguments.ignore_added_words,
+        validate=arguments.validate,
+    )
 
 
 def _is_rank_file(path: Path) -> bool:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer
-from nextbyte.cover_tree import CoverTree, grow_cover_tree
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
-from nextbyte.formats.description import VALIDATE_HINT, BytePairs
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
 from nextbyte.formats.file_check import require_file
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
@@ -19,14 +18,7 @@ from nextbyte.formats.tekken import load_tekken
 from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
-from nextbyte.tokenizer_report import (
-    Exactness,
-    SelfCheck,
-    TokenizerReport,
-    exactness_of,
-    make_report,
-)
-from nextbyte.verification import Verification, find_reference, verify
+from nextbyte.tokenizer_inspection import TokenizerInspection
 from nextbyte.witnesses import compile_witnessed
 
 if TYPE_CHECKING:
@@ -34,11 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nextbyte.formats.description import TokenizerDescription
-MASKS_PART: Final = 50
-"""With masks the self-check costs about this many times as much."""
 
 
-class Tokenizer:
+class Tokenizer(TokenizerInspection):
     """A byte-level BPE tokenizer with its exact cover encodings.
 
     Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
@@ -73,7 +63,7 @@ class Tokenizer:
         self._added = (
             re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
         )
-        self._verification: Verification | None = None
+        self._verification = None
 
     @classmethod
     def from_file(
@@ -85,7 +75,8 @@ class Tokenizer:
     ) -> Tokenizer:
         """Load a `tokenizer.json`, or a directory that has one; or one of the other formats.
 
-        Those are `.gguf`, `tekken.json`, and the vocabulary text of RWKV World.
+        Those are `.gguf`, SentencePiece's `.model`, `tekken.json`, and the vocabulary text of RWKV
+        World.
 
         Parameters
         ----------
@@ -210,15 +201,6 @@ class Tokenizer:
         return self._compiled
 
     @property
-    def exactness(self) -> Exactness:
-        """Say what the covers are: "exact", or a label of what they are instead.
-
-        "normalized": exact, but of normalized texts, where normalizing loses what a text was.
-        "validated": confirmed one by one, see `from_file`. "refuted": `verify` found a difference.
-        """
-        return exactness_of(self._description, self._verification, not_compiled=self._not_compiled)
-
-    @property
     def vocab_size(self) -> int:
         """One more than the greatest token id, special tokens included."""
         return self._compiled.vocabulary_size
@@ -242,7 +224,11 @@ class Tokenizer:
         >>> len(nb.Tokenizer.from_pretrained("smollm2-135m").encode("hello"))
         1
         """
-        return self._compiled.encode(self.normalize(text))
+        data = self.normalize(text)
+        model = self._description.model
+        if isinstance(model, Unigram):
+            data = model.normalizer.normalize_bytes(data)  # the text is complete
+        return self._compiled.encode(data)
 
     def normalize(self, text: str | bytes) -> bytes:
         r"""Return what the tokenizer makes tokens of: the text in its normal form.
@@ -263,6 +249,8 @@ class Tokenizer:
         """
         data = as_bytes(text, name="text")
         model = self._description.model
+        if isinstance(model, Unigram):
+            return model.normalizer.normalize_bytes(data, is_prefix=True)
         if not isinstance(model, BytePairs) or model.normal_form == "none":
             return data
         # Added tokens are read out first; what is between them is normalized by itself.
@@ -310,101 +298,6 @@ class Tokenizer:
         """
         covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
         return [(tuple(tokens), overhang) for tokens, overhang in covers]
-
-    def cover_tree(self, prefix: str | bytes, *, examples: int = 4) -> CoverTree:
-        """Return the cover encodings of a byte prefix, grouped: what `inspect --covers` draws.
-
-        Parameters
-        ----------
-        prefix
-            The bytes. They may end anywhere, even inside a character.
-        examples
-            The most last tokens to name at each context; all are counted.
-
-        Returns
-        -------
-        CoverTree
-            The empty context; below it those that are alive after the prefix.
-
-        Raises
-        ------
-        UnreachableByteError
-            No text that this tokenizer encodes starts so.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> tree = nb.Tokenizer.from_pretrained("smollm2-135m").cover_tree(b"hell")
-        >>> tree.last_tokens.count  # "hello" and "hells"
-        2
-        """
-        return grow_cover_tree(
-            self._compiled, self.token_bytes, as_bytes(prefix, name="prefix"), examples=examples
-        )
-
-    def self_check(self, *, effort: int = 1) -> SelfCheck:
-        """Compare the engine with its own encoder again; a load does it at `effort` 1.
-
-        Parameters
-        ----------
-        effort
-            How many times as much as a load looks at. From 2 on the masks of allowed tokens and the
-            cover tracker take part too. 100 takes a second or two.
-
-        Raises
-        ------
-        UnsupportedTokenizerError
-            They differ. Please report that with the file.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> nb.Tokenizer.from_pretrained("smollm2-135m").self_check(effort=2).texts
-        160
-        """
-        source = self._description.source
-        self._self_check = check_compiled(self._compiled, source=source, effort=effort)
-        if effort > 1:
-            part = -(-effort // MASKS_PART)
-            check_compiled(self._compiled, source=source, effort=part, with_masks=True)
-        return self.report().self_check
-
-    def verify(self, *, count: int = 500) -> Verification | None:
-        """Compare the encodings of adversarial texts with the library that defines the file.
-
-        That is `tokenizers`, `tiktoken` or `sentencepiece`, where it is installed. `report()` has
-        the result from then on.
-
-        Parameters
-        ----------
-        count
-            How many texts.
-
-        Returns
-        -------
-        Verification or None
-            None if no such library is installed, or knows such files.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> nb.Tokenizer.from_pretrained("smollm2-135m").verify().differences
-        0
-        """
-        reference = find_reference(self._description)
-        if reference is not None:
-            self._verification = verify(self, reference, count=count)
-        return self._verification
-
-    def report(self) -> TokenizerReport:
-        """Return what was compiled, in figures."""
-        return make_report(
-            self._description,
-            self._compiled,
-            self._self_check,
-            self._verification,
-            not_compiled=self._not_compiled,
-        )
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"

@@ -109,7 +109,7 @@ def make_report(
         source=description.source,
         family=description.model.family,
         exactness=exactness_of(description, verification, not_compiled=not_compiled),
-        why=not_compiled or _why(verification),
+        why=not_compiled or _why(description, verification),
         vocabulary_size=len(tokens),
         reachable_tokens=figures.reachable,
         unreachable_tokens=len(figures.unreachable),
@@ -152,14 +152,12 @@ def _properties(merges: _core.MergeFigures) -> MergeProperties:
     )
 
 
-def _why(verification: Verification | None) -> str:
-    if verification is None:
-        return (
-            "every part of the file is of a kind proved exact; the engine agrees with its encoder"
-        )
-    if verification.differences:
+def _why(description: TokenizerDescription, verification: Verification | None) -> str:
+    if verification is not None and verification.differences:
         return f"{verification.library} encodes otherwise: {verification.first_difference}"
-    return (
-        "every part of the file is of a kind proved exact; the engine agrees with its encoder, and "
-        f"that with {verification.library} on {verification.texts} texts"
-    )
+    why = "every part of the file is of a kind proved exact; the engine agrees with its encoder"
+    if verification is not None:
+        why += f", and that with {verification.library} on {verification.texts:,} texts"
+    if description.model.loses_text:
+        why += "; but texts are normalized first, and what that loses has no probability"
+    return why

@@ -122,8 +122,8 @@ def find_reference(description: TokenizerDescription) -> Reference | None:
             return _tiktoken(description, model)
         if path.suffix == ".json":
             return _tokenizers(path, description)
-        if path.suffix == ".model":
-            return _sentencepiece(path)
+        if ".model" in path.name:
+            return _sentencepiece(path, description)
     except ImportError:
         pass
     return None
@@ -168,7 +168,7 @@ def _tiktoken(description: TokenizerDescription, model: BytePairs) -> Reference 
     )
 
 
-def _sentencepiece(path: Path) -> Reference:
+def _sentencepiece(path: Path, description: TokenizerDescription) -> Reference:
     import sentencepiece  # noqa: PLC0415 - an optional extra
 
     engine = sentencepiece.SentencePieceProcessor(model_file=str(path))
@@ -177,7 +177,13 @@ def _sentencepiece(path: Path) -> Reference:
         tokens: list[int] = engine.encode(text)
         return tokens
 
-    return Reference(_version("sentencepiece"), encode)
+    # Control pieces are never read out of text; user-defined ones are, and may have been left out.
+    read_out = [
+        content
+        for content, token in description.special_tokens.items()
+        if not engine.is_control(token) and not engine.is_unknown(token)
+    ]
+    return Reference(_version("sentencepiece"), encode, tuple(read_out))
 
 
 def _version(package: str) -> str:

@@ -17,7 +17,6 @@ using namespace nextbyte;
 using Random = std::mt19937;
 
 const std::vector<std::string> kCharacters{"a", "b", " ", "\xC3\xA9"};
-const std::string kBytes = "ab \xC3\xA9";
 
 struct Case {
   std::vector<std::string> alphabet;
@@ -107,7 +106,9 @@ Case random_case(Random& random) {
   c.alphabet = kCharacters;
   c.alphabet.erase(c.alphabet.begin() + static_cast<std::ptrdiff_t>(1 + random() % 3));
   c.tokens.emplace_back();
-  for (const char byte : kBytes) c.tokens.emplace_back(1, byte);
+  for (const std::string& character : c.alphabet) {
+    for (const char byte : character) c.tokens.emplace_back(1, byte);
+  }
   const auto add = [&](const std::string& bytes) {
     if (std::find(c.tokens.begin(), c.tokens.end(), bytes) != c.tokens.end()) return false;
     c.tokens.push_back(bytes);
@@ -132,7 +133,7 @@ Case random_case(Random& random) {
   }
   if (random() % 3 == 0) c.forbidden.push_back(random_spelling(random, c.alphabet, 3));
   if (random() % 2 == 0) c.stages = {R"( ?[^\s]+|\s+(?!\S)|\s+)"};
-  if (random() % 8 == 0) c.tokens[4 + random() % 2].clear();  // a byte without a token
+  if (random() % 8 == 0) c.tokens[1 + random() % 3].clear();  // a byte without a token
   for (const Merge& merge : c.merges) {
     if (c.tokens[merge.left].empty() || c.tokens[merge.right].empty()) {
       c.merges.clear();
@@ -143,18 +144,12 @@ Case random_case(Random& random) {
 }
 
 struct Tally {
-  int cases = 0, refused = 0;
+  int cases = 0;
   std::size_t prefixes = 0, texts = 0;
 };
 
 void check(const Case& c, Tally& tally) {
-  std::shared_ptr<const Tokenizer> tokenizer;
-  try {
-    tokenizer = c.make();
-  } catch (const UnsupportedTokenizer&) {
-    ++tally.refused;
-    return;
-  }
+  const std::shared_ptr<const Tokenizer> tokenizer = c.make();
   const Enumeration enumeration(*tokenizer, c.alphabet, 7, 3);
   const auto vocab = c.vocabulary(true);
   const auto inner = c.inner(vocab);
@@ -192,14 +187,6 @@ void check_errors() {
     }
     return c;
   };
-  // "b" ends, and "abc" that began before may still follow.
-  require_throw<UnsupportedTokenizer>("'abc' has the added token 'b'",
-                                      [&] { with({"abc", "b"}).make(); });
-  // "a" "b" is the beginning of "abc".
-  require_throw<UnsupportedTokenizer>("'abc' has the added token 'b'",
-                                      [&] { with({"a", "abc", "b"}).make(); });
-  with({"a", "ab", "abc", "b"}).make();  // "ab" would have been taken
-  with({"aa", "aaa", "aaaa", "aaaaa"}).make();
   require_throw<UnsupportedTokenizer>("UTF-8", [&] { with({"a\xC3"}).make(); });
   Case c = with({"ab"});
   c.longest_match = true;
@@ -214,12 +201,31 @@ void check_errors() {
 int main() {
   Random random(20241105);
   Tally tally;
+  // Several spellings pending at once: begun before an added token, with it, and with the one
+  // before.
+  const auto pending = [&](const std::vector<std::string>& spellings) {
+    for (const bool longest_match : {false, true}) {
+      Case c;
+      c.longest_match = longest_match;
+      c.alphabet = {"a", "b", "c"};
+      c.tokens = {"a", "b", "c", "ac"};
+      c.merges = {{0, 2, 3}};
+      for (const std::string& spelling : spellings) {
+        c.added.push_back(static_cast<TokenId>(c.tokens.size()));
+        c.tokens.push_back(spelling);
+      }
+      check(c, tally);
+    }
+  };
+  pending({"abc", "b"});
+  pending({"a", "abc", "b"});
+  pending({"a", "aaa", "aaaaa"});
+  pending({"b", "abac", "bacc", "a"});
+  pending({"ab", "cabab", "aba", "abcc"});
   for (int i = 0; i < 200; ++i) check(random_case(random), tally);
   check_errors();
-  require(tally.cases > 100, "too many cases were refused");
-  std::printf("added_tokens_check: %d cases (%d refused), %zu prefixes, %zu texts: ok\n",
+  std::printf("added_tokens_check: %d cases, %zu prefixes, %zu texts: ok\n",
               tally.cases,
-              tally.refused,
               tally.prefixes,
               tally.texts);
 }

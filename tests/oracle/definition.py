@@ -98,9 +98,7 @@ class Definition:
             if token in self.special:
                 continue
             self.token_bytes[token] = (
-                added[token].content.encode()
-                if token in added
-                else bytes(SYMBOL_TO_BYTE[symbol] for symbol in spelling)
+                added[token].content.encode() if token in added else self.bytes_of(spelling)
             )
         self.vocabulary_size = 1 + max([*self.token_bytes, *self.special])
         self.longest_token = max(map(len, self.token_bytes.values()))
@@ -109,6 +107,10 @@ class Definition:
         self._prefix_canonical: dict[Sequence, bool] = {(): True}
         self._covers: dict[int, dict[bytes, set[tuple[Sequence, int]]]] = {}
         self._successors: dict[Sequence, tuple[int, ...]] = {}
+
+    def bytes_of(self, spelling: str) -> bytes:
+        """Return the bytes that a spelling in the vocabulary stands for."""
+        return bytes(SYMBOL_TO_BYTE[symbol] for symbol in spelling)
 
     def spelled_alphabet(self) -> frozenset[str]:
         """All characters that the single-byte tokens can spell."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, models
 
 from oracle.cases import END, Case, no_pattern
 from oracle.definition import symbols_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class LongestMatchCase(Case):
             except UnicodeDecodeError:
                 literal = repr(data)
             lines.append(f"{token} {literal} {len(data)}\n")
-        path = folder / f"{self.name}.txt"
+        path = Path(folder / f"{self.name}.txt")
         path.write_text("".join(lines), encoding="utf-8")
         return str(path)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 from oracle.cases import BEGIN, END, TURN, Case, pairs
+from oracle.character_pair_cases import CHARACTER_PAIR_CASES
 from oracle.longest_match_cases import LONGEST_MATCH_CASES
 
 DEAD = frozenset({"dead"})
@@ -298,6 +299,7 @@ CASES = [
         kinds=("even",),
     ),
     *LONGEST_MATCH_CASES,
+    *CHARACTER_PAIR_CASES,
     # Outside the promised family.
     Case(
         "whole_piece",

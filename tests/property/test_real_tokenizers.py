@@ -55,9 +55,7 @@ def check_encoding(subject, text):
 def test_encodes_adversarial_texts_as_the_reference(subject, figures):
     source = random.Random(f"{subject.name} encode")
     for _ in range(ENCODED_TEXTS):
-        text = random_text(source, 12)
-        if not any(spelling in text for spelling in subject.swallowed):
-            figures[subject.name][check_encoding(subject, text)] += 1
+        figures[subject.name][check_encoding(subject, random_text(source, 12))] += 1
 
 
 def test_encodes_the_edges_of_unicode_categories_as_the_reference(subject, figures):
@@ -80,9 +78,7 @@ PIECES = st.one_of(
 @settings(max_examples=150)
 @given(pieces=st.lists(PIECES, max_size=10))
 def test_encodes_any_text_as_the_reference(subject, figures, pieces):
-    text = "".join(pieces)
-    if not any(spelling in text for spelling in subject.swallowed):
-        figures[subject.name][check_encoding(subject, text)] += 1
+    figures[subject.name][check_encoding(subject, "".join(pieces))] += 1
 
 
 # --- Covers -------------------------------------------------------------------------------------

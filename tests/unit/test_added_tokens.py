@@ -52,23 +52,15 @@ def test_encodings(tmp_path, words):
 
 
 def test_random_lists(tmp_path):
-    """Every list is read like the reference reads it, or refused."""
     source = random.Random(11)
-    exact = 0
     for place in range(60):
         words = {"".join(source.choices("ab<", k=source.randint(1, 4))) for _ in range(3)}
         content = with_words(blanks(), *sorted(words), normalized=source.random() < 0.3)
         path = tiny.write(tmp_path, content, f"{place}.json")
-        try:
-            product = Tokenizer.from_file(path)
-        except UnsupportedTokenizerError as error:
-            assert "inside, at byte" in str(error)  # noqa: PT017 - both outcomes are right
-            continue
-        exact += 1
+        product = Tokenizer.from_file(path)
         reference = tokenizers.Tokenizer.from_file(str(path))
         for text in map("".join, itertools.product("ab<", repeat=6)):
             assert product.encode(text) == reference.encode(text).ids, (words, text)
-    assert exact > 30
 
 
 def test_two_passes_that_cannot_meet(tmp_path):
@@ -122,16 +114,11 @@ def test_words_that_depend_on_what_is_around_them(tmp_path, option):
     assert Tokenizer.from_file(path, ignore_added_words=True).encode("<a>") == [2, 0, 5]
 
 
-def test_words_that_are_decoded_to_something_else(tmp_path):
+def test_words_that_are_the_models_for_something_else(tmp_path):
     message = refusal(tmp_path, with_words(blanks(), "\u0120a"), UnsupportedTokenizerError)
-    assert "is decoded to other bytes" in message
-
-
-@pytest.mark.parametrize(("words", "longer", "inside"), [(("<ab", "a"), "<ab", "a")])
-def test_two_words_pending_at_once(tmp_path, words, longer, inside):
-    message = refusal(tmp_path, with_words(blanks(), *words), UnsupportedTokenizerError)
-    assert str(tmp_path) in message
-    assert f"'{longer}' has the added token '{inside}' inside, at byte 1" in message
+    assert "is also the model's token for other bytes" in message
+    path = tiny.write(tmp_path, with_words(blanks(), "\u0120b"))
+    assert Tokenizer.from_file(path).encode("a\u0120b") == [0, 13]
 
 
 def test_two_words_of_the_same_spelling(tmp_path):

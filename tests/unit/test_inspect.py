@@ -101,7 +101,7 @@ def test_full_compares_with_the_library(run, tmp_path):
 
 def test_a_refuted_tokenizer_is_shown_and_is_an_error(run, tmp_path, monkeypatch):
     wrong = nb.verification.Reference("wrong 1.0", lambda text: [0] * len(text))
-    monkeypatch.setattr(nb.tokenizer, "find_reference", lambda _: wrong)
+    monkeypatch.setattr(nb.tokenizer_inspection, "find_reference", lambda _: wrong)
     status, out, err = run(tiny.write(tmp_path, tiny.all_bytes()), "--full")
     assert status == 2
     assert "covers are refuted" in lines(out)
@@ -110,6 +110,30 @@ def test_a_refuted_tokenizer_is_shown_and_is_an_error(run, tmp_path, monkeypatch
     )
     assert err.startswith("nextbyte: error: ")
     assert "wrong 1.0 encodes otherwise" in err
+
+
+def test_a_tokenizer_that_is_not_compiled_is_labelled(run, tmp_path):
+    path = tiny.write(tmp_path, tiny.all_bytes() | {"pre_tokenizer": tiny.split(r"(?<=a)b")})
+    status, out, err = run(path)
+    assert (status, out) == (2, "")
+    assert "validate" in err
+    status, out, err = run(path, "--validate", "--full")
+    assert (status, err) == (0, "")
+    assert "covers are validated" in lines(out)
+    assert "self-check none: the library itself is asked" in lines(out)
+    answer = json.loads(run(path, "--validate", "--json", "--covers", "ab")[1])
+    assert answer["exactness"] == "validated"
+    assert "covers" in answer
+
+
+def test_added_tokens_are_listed(run, tmp_path):
+    content = tiny.all_bytes()
+    content["added_tokens"][0] |= {"special": False}
+    path = tiny.write(tmp_path, content)
+    assert "read out of text 1: <s> (270)" in lines(run(path)[1])
+    answer = json.loads(run(path, "--json")[1])
+    assert answer["added_tokens"] == [{"token": 270, "text": "<s>", "bytes": [60, 115, 62]}]
+    assert "read out of text" not in run(path, "--ignore-added-words")[1]
 
 
 def test_directories_and_rank_files(run, tmp_path):

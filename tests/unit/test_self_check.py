@@ -179,6 +179,6 @@ def test_a_rank_file_without_a_byte_has_no_judge(tmp_path):
 def test_a_model_with_a_refuted_tokenizer_is_not_loaded(tmp_path, monkeypatch):
     tiny.write(tmp_path, tiny.all_bytes())
     wrong = Reference("wrong 1.0", lambda text: [0] * len(text))
-    monkeypatch.setattr(nb.tokenizer, "find_reference", lambda _: wrong)
+    monkeypatch.setattr(nb.tokenizer_inspection, "find_reference", lambda _: wrong)
     with pytest.raises(UnsupportedTokenizerError, match=r"wrong 1\.0 encodes otherwise: '"):
         nb.ByteLM.from_pretrained(tmp_path)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.rwkv import is_rwkv, load_rwkv
+from nextbyte.formats.sentencepiece import load_sentencepiece
+from nextbyte.formats.sentencepiece_model import looks_like_sentencepiece
 from nextbyte.formats.tekken import describe_tekken, is_tekken
 from nextbyte.formats.tokenizer_json import describe_tokenizer_json
 
@@ -21,7 +23,7 @@ def load_any(
 ) -> TokenizerDescription:
     """Read a file that says itself what it is.
 
-    `.gguf`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
+    `.gguf`, SentencePiece's `.model`, RWKV's vocabulary text, `tekken.json`, `tokenizer.json`.
 
     Raises
     ------
@@ -30,6 +32,8 @@ def load_any(
     """
     if path.suffix.lower() == ".gguf":
         return load_gguf(path, ignore_added_words=ignore_added_words)
+    if looks_like_sentencepiece(_head(path)):
+        return load_sentencepiece(path, ignore_added_words=ignore_added_words)
     if is_rwkv(path):
         return load_rwkv(path)
     document = JsonField.read(path)
@@ -40,3 +44,12 @@ def load_any(
     return describe_tokenizer_json(
         document, ignore_added_words=ignore_added_words, validate=validate
     )
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a file; b"" if it cannot be read, which its loader will say."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""

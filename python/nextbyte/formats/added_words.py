@@ -77,6 +77,8 @@ def read_added_words(
         if vocabulary.get(content, index) != index:
             raise token.error(f"gives {content!r:.80} the id {index}, the model another one")
         _require_plain(token, content)
+        if content in vocabulary and decode_byte_alphabet(content) not in (None, content.encode()):
+            raise _refused(token, content, "is also the model's token for other bytes")
         found.words[content] = index
         if token["normalized"].flag(default=True):
             if normalizes:
@@ -103,8 +105,6 @@ def _require_plain(token: JsonField, content: str) -> None:
     ):
         if token[option].flag(default=False):
             raise _refused(token, content, f"has {option}: it {effect}")
-    if decode_byte_alphabet(content) not in (None, content.encode()):
-        raise _refused(token, content, "is decoded to other bytes than those it is read out of")
 
 
 def _require_one_pass(first_pass: list[str], second_pass: list[tuple[str, JsonField]]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from nextbyte.formats.normal_form import NormalForm
+    from nextbyte.formats.text_normalizer import TextNormalizer
 
 NO_RANK = 2**32 - 1
 """Rank of a token that takes no part in merges."""
@@ -55,6 +56,84 @@ class BytePairs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CharacterPairs:
+    """BPE over characters, with byte tokens for characters without a token (SentencePiece).
+
+    Parameters
+    ----------
+    merges
+        (left, right, result) token ids in order of rank, or None where `ranks` says it all.
+    ranks
+        The priority of each token's bytes, whichever two tokens it is made of; equal ones go from
+        left to right. `NO_RANK`: takes no part, as special, byte and added tokens. Or None.
+    byte_tokens
+        Ids of the tokens that stand for one byte each.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    whole_pieces
+        Ids of the tokens that stand for their bytes whatever merges say. Refused unless merges say
+        the same.
+    """
+
+    family: ClassVar[str] = "BPE over characters"
+    loses_text: ClassVar[bool] = False
+
+    merges: list[tuple[int, int, int]] | None = None
+    ranks: list[int] | None = None
+    byte_tokens: list[int] = field(default_factory=list)
+    has_lead: bool = False
+    whole_pieces: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unigram:
+    """The segmentation into pieces of the greatest sum of scores.
+
+    Parameters
+    ----------
+    pieces
+        Id and score of each token that is matched in the text by its bytes.
+    rivals
+        Bytes and score of what is matched, but stands for no text: no text may be read so.
+    unknown_score
+        The score of a character that is no piece.
+    byte_tokens
+        By byte, the ids of the tokens that spell such a character; empty if nothing does.
+    sums
+        How scores are added up, which decides between segmentations that are as good: "double"
+        (Hugging Face tokenizers, llama.cpp), "single" (sentencepiece 0.2.3) or "mixed"
+        (up to 0.2.1: a sum is compared as a double and kept as a float).
+    split_at_blank
+        The text is cut before each blank first, and each part segmented by itself.
+    has_lead
+        A blank is put in front of every text that is not empty.
+    normalizer
+        What is done to a text before all that, and which texts it leaves alone.
+    """
+
+    family: ClassVar[str] = "unigram"
+
+    pieces: list[tuple[int, float]]
+    unknown_score: float
+    normalizer: TextNormalizer
+    rivals: list[tuple[bytes, float]] = field(default_factory=list)
+    byte_tokens: list[int] = field(default_factory=list)
+    sums: Literal["double", "single", "mixed"] = "double"
+    split_at_blank: bool = False
+    has_lead: bool = False
+
+    @property
+    def normal_form(self) -> str:
+        """What a text is brought to before it is tokenized; "none" if it stays as it is."""
+        return self.normalizer.name if self.loses_text else "none"
+
+    @property
+    def loses_text(self) -> bool:
+        """Whether texts that differ are brought to the same form."""
+        return self.normalizer.changes_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LongestMatch:
     """Greedy: at each position the longest token that fits."""
 
@@ -62,7 +141,7 @@ class LongestMatch:
     loses_text: ClassVar[bool] = False
 
 
-Model: TypeAlias = BytePairs | LongestMatch
+Model: TypeAlias = BytePairs | CharacterPairs | LongestMatch | Unigram
 """What makes tokens of a segment of text."""
 
 

@@ -10,10 +10,15 @@ from nextbyte.errors import (
     UnsupportedTokenizerError,
 )
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
+from nextbyte.formats.character_pairs_gguf import (
+    CHARACTER_PAIRS,
+    describe_character_pairs_gguf,
+)
 from nextbyte.formats.description import BytePairs, TokenizerDescription
 from nextbyte.formats.gguf_pretokenizers import BY_NAME, PreTokenizer
 from nextbyte.formats.json_fields import JsonField
 from nextbyte.formats.merges import read_merges
+from nextbyte.formats.unigram_gguf import UNIGRAM, describe_unigram_gguf
 from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
@@ -26,6 +31,8 @@ _NUM_TYPES: Final = 7
 _KEYS: Final = (
     *("model", "pre", "tokens", "token_type", "merges"),
     *("add_space_prefix", "normalizer.lowercase"),
+    *("scores", "precompiled_charsmap", "remove_extra_whitespaces"),
+    *("escape_whitespaces", "treat_whitespace_as_suffix"),
 )
 # What the reader, which trusts the file, may raise where the file is damaged.
 _DAMAGE: Final = (LookupError, MemoryError, OverflowError, RecursionError, TypeError, ValueError)
@@ -51,6 +58,10 @@ def load_gguf(path: Path, *, ignore_added_words: bool = False) -> TokenizerDescr
         The package `gguf` is not installed.
     """
     metadata = _read_metadata(path)
+    if metadata["model"].value in CHARACTER_PAIRS:
+        return describe_character_pairs_gguf(metadata, ignore_added_words=ignore_added_words)
+    if metadata["model"].value == UNIGRAM:
+        return describe_unigram_gguf(metadata, ignore_added_words=ignore_added_words)
     _require_byte_level_bpe(metadata)
     pre_tokenizer = _pre_tokenizer(metadata)
     ordinary, special_tokens, words = _sort_tokens(metadata, ignore_words=ignore_added_words)
@@ -106,10 +117,16 @@ def _read_metadata(path: Path) -> JsonField:
 
 def _require_byte_level_bpe(metadata: JsonField) -> None:
     model = metadata["model"]
+    if model.text() == "bert":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is 'bert', WordPiece, which loses text: blanks, capital "
+            "letters, words that it cannot spell; so its tokens do not say what the bytes were, as "
+            "those of byte-level BPE do"
+        )
     if model.text() != "gpt2":
         raise UnsupportedTokenizerError(
-            f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2', byte-level BPE, is "
-            "supported"
+            f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2' (byte-level BPE), "
+            "'llama' and 'gemma4' (BPE over characters) are supported"
         )
     for option in ("add_space_prefix", "normalizer.lowercase"):
         if metadata[option].flag(default=False):

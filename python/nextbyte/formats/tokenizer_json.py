@@ -1,4 +1,4 @@
-"""Reads Hugging Face `tokenizer.json` files that hold byte-level BPE."""
+"""Reads Hugging Face `tokenizer.json` files, those of byte-level BPE itself."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 from nextbyte.errors import UnsupportedTokenizerError
 from nextbyte.formats.added_words import AddedWords, read_added_words
 from nextbyte.formats.byte_alphabet import decode_byte_alphabet
+from nextbyte.formats.character_pairs_json import (
+    describe_character_pairs_json,
+    is_character_pairs,
+)
 from nextbyte.formats.description import VALIDATE_HINT, BytePairs, TokenizerDescription
 from nextbyte.formats.merges import read_merges
 from nextbyte.formats.patterns import GPT2
+from nextbyte.formats.unigram_json import describe_unigram_json, is_unigram
 from nextbyte.formats.vocabulary import arrange
 
 if TYPE_CHECKING:
@@ -43,6 +48,10 @@ def describe_tokenizer_json(
     """
     if not isinstance(document.value, dict) or not isinstance(document["model"].value, dict):
         raise document.error("is not a tokenizer.json file: it has no 'model' object")
+    if is_character_pairs(document):
+        return describe_character_pairs_json(document, ignore_added_words=ignore_added_words)
+    if is_unigram(document):
+        return describe_unigram_json(document, ignore_added_words=ignore_added_words)
     model = document["model"]
     _require_plain_bpe(model)
     normal_form = _normal_form(document["normalizer"])
@@ -78,6 +87,12 @@ def _unsupported(field: JsonField, problem: str) -> UnsupportedTokenizerError:
 
 def _require_plain_bpe(model: JsonField) -> None:
     kind = model.value.get("type", "BPE" if "merges" in model.value else None)
+    if kind == "WordPiece":
+        raise UnsupportedTokenizerError(
+            f"{model.source}: {model.path} is of type 'WordPiece', which loses text: blanks, and "
+            "words that it cannot spell; so its tokens do not say what the bytes were, as those of "
+            "byte-level BPE do"
+        )
     if kind != "BPE":
         raise _unsupported(model, f"is of type {kind!r:.80}, and only byte-level BPE is supported")
     for option in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
