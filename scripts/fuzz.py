@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("build", type=Path)
     parser.add_argument("--seconds", type=float, default=600, help="CPU seconds of each target")
     parser.add_argument("targets", nargs="*", default=[*CPP_TARGETS, *FORMAT_TARGETS])
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     build = options.build.resolve()
     print("| target | executions | CPU seconds | coverage | corpus | findings |")
     print("|---|---|---|---|---|---|", flush=True)
@@ -98,7 +98,7 @@ def run(target: str, build: Path, seconds: float) -> Figures:
 
 
 def write_seeds(target: str, folder: Path) -> None:
-    """Write the seeds, which the product's own modules help to make, in another process."""
+    """Write the seeds, which the tests' own modules make, in a process that finds those."""
     code = (
         "import sys; from pathlib import Path; from fuzz import seeds\n"
         "made = getattr(seeds, sys.argv[1], list)()\n"

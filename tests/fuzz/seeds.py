@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
+import runpy
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fuzz import wire
 from unit import tiny_tokenizers as tiny
 
+# The names and regexes alone, without the package, which would have to be built.
+_PATTERNS = Path(__file__).parents[2] / "python" / "nextbyte" / "formats" / "patterns.py"
 _SMALL_SPLIT = r" ?\p{L}+|\s+(?!\S)|\s+|[^\s\p{L}]+"
 
 
@@ -159,9 +159,8 @@ def gguf() -> list[bytes]:
 
 def pretokenizer() -> list[bytes]:
     """Return inputs of the C++ target of that name: patterns and a text, between bytes FF."""
-    from nextbyte.formats import patterns  # noqa: PLC0415 - the path is set above
-
-    known = [*patterns.BY_NAME.values(), patterns.QWEN35, patterns.TEKKEN]
+    known = [value for name, value in runpy.run_path(str(_PATTERNS)).items() if name.isupper()]
+    known = [value for value in known if isinstance(value, str)]
     small = [r"\p{N}{1,3}(?=(?:\p{N}{3})*$)", r"a(?=b)|b++", r"(?i:'s|t)|[^\r\n]?x*?y{2,5}"]
     texts = ["It's 1234 \u00e9!\n ", "aab bb", ""]
     singles = [b"\xff".join([pattern.encode(), texts[0].encode()]) for pattern in [*known, *small]]
