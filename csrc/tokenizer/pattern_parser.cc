@@ -180,16 +180,17 @@ class Parser {
     return node;
   }
 
-  // `set` closed under simple case folding where case is ignored. Only ASCII letters have their
-  // partners at hand; characters of the categories below have no case in any engine.
+  // `set`, with case partners where case is ignored; the categories below have no case anywhere.
   CodePointSet folded(CodePointSet set, std::size_t position) const {
     if (!ignore_case_) return set;
-    CodePointSet caseless;
-    for (const std::string_view name : {"P", "Z", "Nd", "Cc", "Sm", "Sc", "Sk"}) {
-      caseless = caseless.united(*property_set(name));
-    }
-    const CodePointSet ascii_letters({{U'A', U'Z'}, {U'a', U'z'}});
-    if (!set.intersected(caseless.united(ascii_letters).complement()).empty()) {
+    static const CodePointSet unknown = [] {
+      CodePointSet known({{U'A', U'Z'}, {U'a', U'z'}});
+      for (const std::string_view name : {"P", "Z", "Nd", "Cc", "Sm", "Sc", "Sk"}) {
+        known = known.united(*property_set(name));
+      }
+      return known.complement();
+    }();
+    if (!set.intersected(unknown).empty()) {
       fail(position, "ignoring the case of characters outside ASCII");
     }
     CodePointSet result = set;
@@ -232,8 +233,7 @@ class Parser {
 
   Item parse_range(Item first, std::size_t start) {
     if (looking_at(U"--")) fail(position_, "set operation in a class");
-    ++position_;
-    if (at_end() || peek() == U'[') fail(start, "range without an end");
+    if (++position_ == text_.size() || peek() == U'[') fail(start, "range without an end");
     const Item last = parse_item();
     if (!first.single || !last.single) fail(start, "range whose end is a class");
     if (*first.single > *last.single) fail(start, "range in descending order");

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t kMaxRawStates = 40'000;  // of the product, before trimming
 constexpr std::size_t kMaxSubsets = 20'000;
+constexpr std::size_t kMaxStages = 64;            // bounds a recursion
+constexpr std::size_t kMaxPatternBytes = 32'768;  // of all stages; bounds their trees
 
 // Runs `build`; an error names the stage, counted from 1.
 template <typename Build>
@@ -34,6 +36,17 @@ auto at_stage(std::size_t stage, std::size_t stages, Build build) {
 }
 
 std::vector<PatternNode> parse_stages(const std::vector<std::string>& stages) {
+  if (stages.size() > kMaxStages) {
+    throw UnsupportedTokenizer("the pre-tokenizer has " + std::to_string(stages.size()) +
+                               " stages; at most " + std::to_string(kMaxStages) + " are compiled");
+  }
+  std::size_t bytes = 0;
+  for (const std::string& stage : stages) bytes += stage.size();
+  if (bytes > kMaxPatternBytes) {
+    throw UnsupportedTokenizer("the pre-tokenizer's patterns have " + std::to_string(bytes) +
+                               " bytes; at most " + std::to_string(kMaxPatternBytes) +
+                               " are compiled");
+  }
   std::vector<PatternNode> patterns;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     patterns.push_back(at_stage(i, stages.size(), [&] { return parse_pattern(stages[i]); }));

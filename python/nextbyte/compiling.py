@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from nextbyte.formats.description import TokenizerDescription
 
+_FREE_HOLES: Final = 1 << 16
+_HOLES_PER_TOKEN: Final = 8
+
 
 def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokenizer:
     """Compile a description; errors name its source.
@@ -28,6 +31,7 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
     UnsupportedTokenizerError
         The covers of such a tokenizer would not be exact.
     """
+    _require_dense(description)
     try:
         match description.model:
             case BytePairs() as model:
@@ -41,7 +45,20 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
                     description.token_bytes, added=description.added_tokens
                 )
     except (TokenizerFormatError, UnsupportedTokenizerError) as error:
-        raise type(error)(f"{description.source}: {error}") from None
+        raise type(error)(f"{description.source}: {error!s:.1000}") from None
+
+
+def _require_dense(description: TokenizerDescription) -> None:
+    """Refuse ids far beyond the number of tokens, which make a small file a large tokenizer."""
+    size = len(description.token_bytes)
+    if size <= _FREE_HOLES:
+        return
+    tokens = sum(map(bool, description.token_bytes)) + len(description.special_tokens)
+    if size - tokens > _FREE_HOLES + _HOLES_PER_TOKEN * tokens:
+        raise TokenizerFormatError(
+            f"{description.source}: its ids go up to {size - 1}, but only {tokens} of them have a "
+            "token; is one of the ids wrong?"
+        )
 
 
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:

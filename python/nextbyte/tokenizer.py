@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer
 from nextbyte.description_cache import described
-from nextbyte.errors import InvalidInputError, TokenizerFormatError, UnsupportedTokenizerError
+from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
 from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
+from nextbyte.formats.file_check import require_file
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
 from nextbyte.formats.tekken import load_tekken
@@ -106,7 +107,7 @@ class Tokenizer(TokenizerInspection):
         path = Path(path)
         if path.is_dir():
             path /= "tokenizer.json"
-        _require_file(path, "tokenizer.json")
+        require_file(path, "tokenizer.json")
         description = described(
             path,
             lambda: load_any(path, ignore_added_words=ignore_added_words, validate=validate),
@@ -158,7 +159,7 @@ class Tokenizer(TokenizerInspection):
             `nextbyte.description_cache`.
         """
         path = Path(path)
-        _require_file(path, "rank file")
+        require_file(path, "rank file")
         description = described(
             path,
             lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
@@ -202,7 +203,7 @@ class Tokenizer(TokenizerInspection):
             Another model than "gpt2" (byte-level BPE), or an unknown pre-tokenizer.
         """
         path = Path(path)
-        _require_file(path, "GGUF file")
+        require_file(path, "GGUF file")
         return cls(
             described(
                 path,
@@ -233,7 +234,7 @@ class Tokenizer(TokenizerInspection):
             Its pattern, or a token that only the whole-piece rule produces.
         """
         path = Path(path)
-        _require_file(path, "tekken.json")
+        require_file(path, "tekken.json")
         return cls(described(path, lambda: load_tekken(path), loader="tekken", cache=cache))
 
     @property
@@ -342,8 +343,3 @@ class Tokenizer(TokenizerInspection):
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"
-
-
-def _require_file(path: Path, kind: str) -> None:
-    if not path.is_file():
-        raise TokenizerFormatError(f"{path}: no such file; give the path of a {kind}")

@@ -32,7 +32,9 @@ class AddedWords:
 
     def owns(self, spelling: str, token: int) -> bool:
         """Tell whether this entry of the vocabulary is an added token."""
-        return token in (self.special.get(spelling), self.words.get(spelling))
+        # type(): 3.0 and true equal ids, but are none; None is what get() returns.
+        owners = (self.special.get(spelling), self.words.get(spelling))
+        return type(token) is int and token in owners
 
 
 def read_added_words(

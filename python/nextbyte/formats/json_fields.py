@@ -65,6 +65,9 @@ class JsonField:
             raise TokenizerFormatError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, RecursionError) as error:
             raise TokenizerFormatError(f"{path}: not a JSON file: {error}") from None
+        except MemoryError:
+            message = f"{path}: there is not enough memory for what this JSON file holds"
+            raise TokenizerFormatError(message) from None
         return cls(value, source=str(path), path="the document")
 
     def error(self, problem: str) -> TokenizerFormatError:

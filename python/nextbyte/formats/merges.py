@@ -59,8 +59,8 @@ def read_merges_one_by_one(
         for name in (left, right, left + right):
             if name not in vocabulary:
                 raise merges.error(
-                    f"has merge {index} ({left!r}, {right!r}), that names {name!r}, which is not "
-                    "in the vocabulary"
+                    f"has merge {index} ({left!r:.80}, {right!r:.80}), that names {name!r:.80}, "
+                    "which is not in the vocabulary"
                 )
         triple = (vocabulary[left], vocabulary[right], vocabulary[left + right])
         # Merges of holes (spellings outside the byte alphabet) can never apply to bytes.

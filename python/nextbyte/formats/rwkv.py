@@ -11,7 +11,7 @@ from nextbyte.formats.description import LongestMatch, TokenizerDescription
 from nextbyte.formats.vocabulary import MAX_TOKENS, arrange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 END_OF_TEXT: Final = "<|endoftext|>"
@@ -38,23 +38,26 @@ def load_rwkv(path: Path) -> TokenizerDescription:
     TokenizerFormatError
         The file cannot be read, or a line is none.
     """
+    special_tokens = {END_OF_TEXT: 0}
     try:
-        text = path.read_text(encoding="utf-8")
+        # Line by line: a list of all would be many times as large as a file of empty ones.
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            token_bytes = arrange(_tokens(lines, path), special_tokens, source=str(path))
     except OSError as error:
         raise TokenizerFormatError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except UnicodeDecodeError as error:
         raise TokenizerFormatError(f"{path}: not a text file: {error}") from None
-    special_tokens = {END_OF_TEXT: 0}
     return TokenizerDescription(
         source=str(path),
-        token_bytes=arrange(_tokens(text, path), special_tokens, source=str(path)),
+        token_bytes=token_bytes,
         model=LongestMatch(),
         special_tokens=special_tokens,
     )
 
 
-def _tokens(text: str, path: Path) -> Iterator[tuple[bytes, int]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _tokens(lines: Iterable[str], path: Path) -> Iterator[tuple[bytes, int]]:
+    for number, ended in enumerate(lines, start=1):
+        line = ended.removesuffix("\n")
         if not line.strip():
             continue
         place = f"{path}: line {number}, {line[:80]!r},"

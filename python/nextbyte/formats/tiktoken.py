@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from typing import TYPE_CHECKING
 
 from nextbyte import _core
@@ -56,7 +57,8 @@ def load_tiktoken(
 
 def _read_lines(data: bytes, path: Path) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
-    for number, line in enumerate(data.splitlines(), start=1):
+    # Line by line: a list of all would be many times as large as a file of empty ones.
+    for number, line in enumerate(io.BytesIO(data), start=1):
         if not line.strip():
             continue
         try:

@@ -89,10 +89,10 @@ def _require_plain_bpe(model: JsonField) -> None:
             "byte-level BPE do"
         )
     if kind != "BPE":
-        raise _unsupported(model, f"is of type {kind!r}, and only byte-level BPE is supported")
+        raise _unsupported(model, f"is of type {kind!r:.80}, and only byte-level BPE is supported")
     for option in ("byte_fallback", "dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model[option].value:
-            raise _unsupported(model, f"has {option}={model[option].value!r}")
+            raise _unsupported(model, f"has {option}={model[option].value!r:.80}")
 
 
 def _normal_form(normalizer: JsonField) -> NormalForm:
@@ -104,7 +104,7 @@ def _normal_form(normalizer: JsonField) -> NormalForm:
         return "nfc" if kind == "NFC" else "nfkc"
     other = next((step for step in steps if step["type"].text() not in ("NFC", "NFKC")), steps[-1])
     raise _unsupported(
-        other, f"(normalizer {other['type'].value!r}) changes the text before it is tokenized"
+        other, f"(normalizer {other['type'].value!r:.80}) changes the text before it is tokenized"
     )
 
 
@@ -134,7 +134,7 @@ def _stages(pre_tokenizer: JsonField, *, validate: bool) -> tuple[list[str], str
             if step["use_regex"].flag(default=True):
                 stages.append(GPT2)
         else:
-            raise _unsupported(step, f"is of type {kind!r}")
+            raise _unsupported(step, f"is of type {kind!r:.80}")
     return stages, unknown
 
 
@@ -142,16 +142,23 @@ def _flatten(field: JsonField, parts: str) -> list[JsonField]:
     """Return the steps of a normalizer or pre-tokenizer, those of a `Sequence` in order."""
     if field.value is None:
         return []
-    if field["type"].text() == "Sequence":
-        return [step for part in field[parts].items() for step in _flatten(part, parts)]
-    return [field]
+    steps: list[JsonField] = []
+    left = [field]  # in a loop, since a file may nest them as deep as Python's stack, and deeper
+    while left:
+        step = left.pop()
+        if step["type"].text() == "Sequence":
+            left += reversed(list(step[parts].items()))
+        else:
+            steps.append(step)
+    return steps
 
 
 def _split_pattern(step: JsonField) -> str:
     behavior, invert = step["behavior"].text(), step["invert"].flag(default=False)
     if behavior != "Isolated" or invert:
         raise _unsupported(
-            step, f"has behavior {behavior!r} and invert {invert}, and only 'Isolated' is supported"
+            step,
+            f"has behavior {behavior!r:.80} and invert {invert}, and only 'Isolated' is supported",
         )
     pattern = step["pattern"]
     if "Regex" in pattern.object():
@@ -174,8 +181,8 @@ def _checked_regex(field: JsonField) -> str:
     bare = "".join(part["operator"] or "_" for part in parts)
     if "}+" in bare:
         raise _unsupported(
-            field, f"{regex!r} has '}}+', which its engine reads as a repeated group"
+            field, f"{regex!r:.80} has '}}+', which its engine reads as a repeated group"
         )
     if "$" in bare and "[" in bare:  # a class inside a class: is the $ inside?
-        raise _unsupported(field, f"{regex!r} has '$' and nested classes")
+        raise _unsupported(field, f"{regex!r:.80} has '$' and nested classes")
     return "".join(r"(?![^\n])" if part["operator"] == "$" else part[0] for part in parts)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_TOKENS: Final = 1 << 24
+MAX_TOKENS: Final = 1 << 22
 """Ids must be below this: a damaged file must not make a list of astronomical length."""
 
 
@@ -93,19 +93,21 @@ def arrange(
     token_bytes: dict[int, bytes] = {}
     for data, token in tokens:
         if type(token) is not int or not 0 <= token < MAX_TOKENS:
-            _check_id(token, f"token {data!r}", source)
+            _check_id(token, f"token {data!r:.80}", source)
         if token in token_bytes:
             raise TokenizerFormatError(
-                f"{source}: id {token} belongs to two tokens, {token_bytes[token]!r} and {data!r}"
+                f"{source}: id {token} belongs to two tokens, {token_bytes[token]!r:.80} "
+                f"and {data!r:.80}"
             )
         token_bytes[token] = data
     owners: dict[int, str] = {}
     for content, token in special_tokens.items():
-        _check_id(token, f"special token {content!r}", source)
+        _check_id(token, f"special token {content!r:.80}", source)
         taken = token_bytes.get(token) or owners.get(token)
         if taken:
             raise TokenizerFormatError(
-                f"{source}: special token {content!r} has id {token}, which is that of {taken!r}"
+                f"{source}: special token {content!r:.80} has id {token}, which is that of "
+                f"{taken!r:.80}"
             )
         owners[token] = content
     if not any(token_bytes.values()):
@@ -118,6 +120,6 @@ def _check_id(token: object, owner: str, source: str) -> None:
     if type(token) is not int or not 0 <= token < MAX_TOKENS:
         kind = "a negative id" if isinstance(token, int) and token < 0 else "not a token id"
         raise TokenizerFormatError(
-            f"{source}: the id of {owner} in the vocabulary is {token!r}, which is {kind}; ids are "
-            f"integers from 0 to {MAX_TOKENS - 1}"
+            f"{source}: the id of {owner} in the vocabulary is {token!r:.80}, which is {kind}; ids "
+            f"are integers from 0 to {MAX_TOKENS - 1}"
         )
