@@ -31,7 +31,7 @@ def load_tiktoken(
     """
     if pattern not in BY_NAME and pattern.isidentifier():
         raise InvalidInputError(
-            f"pattern {pattern!r} is neither a regex nor one of the names {', '.join(BY_NAME)}"
+            f"pattern {pattern!r:.80} is neither a regex nor one of the names {', '.join(BY_NAME)}"
         )
     ranks: dict[bytes, int] = {}
     # Line by line: a list of all would be many times as large as a file of empty ones.
