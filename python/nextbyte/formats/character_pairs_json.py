@@ -45,7 +45,7 @@ def describe_character_pairs_json(
     model = document["model"]
     for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
         if model[option].value:
-            raise _unsupported(model, f"has {option}={model[option].value!r}")
+            raise _unsupported(model, f"has {option}={model[option].value!r:.80}")
     vocabulary: dict[str, int] = model["vocab"].object()
     has_lead = _has_lead(document)
     _require_no_split(document["pre_tokenizer"], vocabulary)
@@ -100,13 +100,13 @@ def _has_lead(document: JsonField) -> bool:
         kind = step["type"].text()
         if kind == "Replace" and step["pattern"].object() == {"String": " "}:
             if step["content"].text() != BLANK_SYMBOL:
-                raise _unsupported(step["content"], f"is {step['content'].value!r}")
+                raise _unsupported(step["content"], f"is {step['content'].value!r:.80}")
             replaces += 1
         elif kind == "Prepend" and step["prepend"].text() == BLANK_SYMBOL and prepends == 0:
             prepends += 1
         else:
             raise _unsupported(
-                step, f"(normalizer {kind!r}) changes the text before it is tokenized"
+                step, f"(normalizer {kind!r:.80}) changes the text before it is tokenized"
             )
     replaces += any(
         step["type"].value == "Metaspace"
@@ -128,17 +128,17 @@ def _require_no_split(pre_tokenizer: JsonField, vocabulary: dict[str, int]) -> N
         elif kind == "Metaspace":
             _require_plain_metaspace(step, vocabulary)
         else:
-            raise _unsupported(step, f"is of type {kind!r}")
+            raise _unsupported(step, f"is of type {kind!r:.80}")
 
 
 def _require_plain_metaspace(step: JsonField, vocabulary: dict[str, int]) -> None:
     if step["replacement"].text() != BLANK_SYMBOL:
-        raise _unsupported(step["replacement"], f"is {step['replacement'].value!r}")
+        raise _unsupported(step["replacement"], f"is {step['replacement'].value!r:.80}")
     scheme = step["prepend_scheme"].value
     if scheme != "never":
         raise _unsupported(
             step["prepend_scheme"],
-            f"is {scheme!r}: a text that starts with a blank and one that does not are encoded "
+            f"is {scheme!r:.80}: a text that starts with a blank and one that does not are encoded "
             "alike, so a blank is lost",
         )
     # A split before each U+2581 changes nothing where no token has one further inside.
@@ -163,7 +163,7 @@ def _added_tokens(
         number = token["id"].integer(limit=MAX_TOKENS)
         if token["special"].flag(default=False):
             if len(content) == 1:
-                raise _unsupported(token, f"({content!r}) makes a character no text")
+                raise _unsupported(token, f"({content!r:.80}) makes a character no text")
             special_tokens[content] = number
             continue
         normalized = token["normalized"].flag(default=True)
@@ -192,10 +192,11 @@ def _pieces(
     pieces: dict[str, tuple[bytes, int]] = {}
     byte_tokens = set()
     for spelling, token in vocabulary.items():
-        if special_tokens.get(spelling) == token:
+        is_id = type(token) is int  # if not, whoever arranges the tokens complains
+        if is_id and special_tokens.get(spelling) == token:
             continue
         byte = byte_of_piece(spelling) if fallback else None
-        if byte is not None:
+        if byte is not None and is_id:
             byte_tokens.add(token)
         pieces[spelling] = (piece_bytes(spelling) if byte is None else byte), token
     return pieces, byte_tokens

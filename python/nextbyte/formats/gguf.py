@@ -87,8 +87,8 @@ def _require_byte_level_bpe(metadata: JsonField) -> None:
         )
     if model.text() != "gpt2":
         raise UnsupportedTokenizerError(
-            f"{model.source}: {model.path} is {model.value!r}, and only 'gpt2' (byte-level BPE), "
-            "'llama' and 'gemma4' (BPE over characters) are supported"
+            f"{model.source}: {model.path} is {model.value!r:.80}, and only 'gpt2' (byte-level "
+            "BPE), 'llama' and 'gemma4' (BPE over characters) are supported"
         )
     for option in ("add_space_prefix", "normalizer.lowercase"):
         if metadata[option].flag(default=False):
@@ -104,7 +104,7 @@ def _pre_tokenizer(metadata: JsonField) -> PreTokenizer:
     if name not in BY_NAME:
         guess = " (llama.cpp's guess for files that name none)" if name == "default" else ""
         raise UnsupportedTokenizerError(
-            f"{field.source}: {field.path}, the pre-tokenizer, is {name!r}{guess}, whose split "
+            f"{field.source}: {field.path}, the pre-tokenizer, is {name!r:.80}{guess}, whose split "
             f"patterns are not known here; known are {', '.join(BY_NAME)}. The model's "
             "tokenizer.json has the patterns themselves: Tokenizer.from_file reads it"
         )

@@ -12,10 +12,16 @@ _BYTE: Final = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def piece_bytes(spelling: str) -> bytes:
-    """Return the bytes of an ordinary piece; b"" if it has a blank, which no escaped text has."""
+    """Return the bytes of an ordinary piece; b"" if it is in no escaped text.
+
+    That is a piece with a blank, or with a lone surrogate.
+    """
     if " " in spelling:
         return b""
-    return spelling.replace(BLANK_SYMBOL, " ").encode()
+    try:
+        return spelling.replace(BLANK_SYMBOL, " ").encode()
+    except UnicodeEncodeError:
+        return b""
 
 
 def byte_of_piece(spelling: str) -> bytes | None:

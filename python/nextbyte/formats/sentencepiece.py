@@ -106,7 +106,7 @@ def require_lossless(model: SentencePieceModel) -> None:
     """
     normalizer, denormalizer = model.normalizer, model.denormalizer
     if normalizer.precompiled_charsmap or (denormalizer and denormalizer.precompiled_charsmap):
-        name = f" {normalizer.name!r}" if normalizer.name else ""
+        name = f" {normalizer.name!r:.80}" if normalizer.name else ""
         raise _unsupported(model, f"has the normalizer{name}, which changes characters of the text")
     if normalizer.remove_extra_whitespaces:
         raise _unsupported(model, "has remove_extra_whitespaces, which loses blanks of the text")
@@ -121,7 +121,7 @@ def require_lossless(model: SentencePieceModel) -> None:
             )
         if kind in _SPECIAL and len(text) == 1:
             raise _unsupported(
-                model, f"has the piece {index} ({text!r}), a character that is no text"
+                model, f"has the piece {index} ({text!r:.80}), a character that is no text"
             )
 
 

@@ -32,7 +32,7 @@ def load_tiktoken(
     """
     if pattern not in BY_NAME and pattern.isidentifier():
         raise InvalidInputError(
-            f"pattern {pattern!r} is neither a regex nor one of the names {', '.join(BY_NAME)}"
+            f"pattern {pattern!r:.80} is neither a regex nor one of the names {', '.join(BY_NAME)}"
         )
     specials = dict(special_tokens or {})
     data = path.read_bytes()

@@ -157,7 +157,7 @@ def _normalizer(normalizer: JsonField) -> _Steps:
             steps = replace(steps, has_lead=True)
         else:
             raise _unsupported(
-                step, f"(normalizer {kind!r}) changes the text before it is tokenized"
+                step, f"(normalizer {kind!r:.80}) changes the text before it is tokenized"
             )
         steps = replace(steps, names=(*steps.names, kind))
     return steps
@@ -182,18 +182,18 @@ def _pre_tokenizer(pre_tokenizer: JsonField, steps: _Steps) -> _Steps:
         elif kind == "Metaspace" and not steps.splits:
             steps = _metaspace(step, steps, words_only=words_only)
         else:
-            raise _unsupported(step, f"is of type {kind!r}")
+            raise _unsupported(step, f"is of type {kind!r:.80}")
         steps = replace(steps, names=(*steps.names, kind))
     return steps
 
 
 def _metaspace(step: JsonField, steps: _Steps, *, words_only: bool) -> _Steps:
     if step["replacement"].text() != BLANK_SYMBOL:
-        raise _unsupported(step["replacement"], f"is {step['replacement'].value!r}")
+        raise _unsupported(step["replacement"], f"is {step['replacement'].value!r:.80}")
     legacy = "always" if step["add_prefix_space"].flag(default=True) else "never"
     scheme = legacy if step["prepend_scheme"].value is None else step["prepend_scheme"].text()
     if scheme not in ("always", "first", "never"):
-        raise _unsupported(step["prepend_scheme"], f"is {scheme!r}")
+        raise _unsupported(step["prepend_scheme"], f"is {scheme!r:.80}")
     if words_only and scheme != "always":
         raise _unsupported(step, f"has {scheme=}: blanks between words are lost")
     if scheme != "never" and not steps.has_lead:
