@@ -1,6 +1,6 @@
-"""Write ``csrc/tokenizer/normal_form_data.inc`` from the normalizers of the ``tokenizers`` package.
+"""Write ``csrc/text/normal_form_data.inc`` from the normalizers of the ``tokenizers`` package.
 
-The automaton of csrc/tokenizer/normal_form.h must call a text normalized exactly where the engine
+The automaton of csrc/text/normal_form.h must call a text normalized exactly where the engine
 that normalizes for the tokenizer leaves it as it is. So nothing here is read from the Unicode files
 or from Python's own tables: which characters stand, how marks are ordered, and which character
 changes after which other are all asked of the engine, for all scalar values. Its tables are those
@@ -25,12 +25,12 @@ from tokenizers.normalizers import NFC, NFD, NFKC
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TARGET = Path(__file__).resolve().parent.parent / "csrc" / "tokenizer" / "normal_form_data.inc"
+TARGET = Path(__file__).resolve().parent.parent / "csrc" / "text" / "normal_form_data.inc"
 
 # Characters that stand in NFC and have a combining class: how the version is recognised.
 COMBINING_MARKS = {810: "9.0"}
 
-EXCLUDED = 255  # kExcluded in csrc/tokenizer/normal_form.cc
+EXCLUDED = 255  # kExcluded in csrc/text/normal_form.cc
 SEPARATOR = "\n"  # composes with nothing
 NEUTRAL = "x"
 LOWEST_MARK = "\u0334"  # combining class 1, the lowest

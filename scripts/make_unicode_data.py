@@ -1,4 +1,4 @@
-"""Write ``csrc/tokenizer/unicode_data.inc`` from the regex engine of the ``tokenizers`` package.
+"""Write ``csrc/text/unicode_data.inc`` from the regex engine of the ``tokenizers`` package.
 
 The pre-tokenizer automaton must see a code point exactly as the engine that made the tokenizer's
 pieces does, so nothing here is read from the Unicode files or from Python's own tables: every
@@ -20,9 +20,9 @@ from pathlib import Path
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import Split
 
-TARGET = Path(__file__).resolve().parent.parent / "csrc" / "tokenizer" / "unicode_data.inc"
+TARGET = Path(__file__).resolve().parent.parent / "csrc" / "text" / "unicode_data.inc"
 
-# In the order of `kCategories` in csrc/tokenizer/unicode.cc.
+# In the order of `kCategories` in csrc/text/unicode.cc.
 CATEGORIES = (
     *("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No"),
     *("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So"),

@@ -12,7 +12,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
-#include "tokenizer/byte_pair_family.h"
+#include "families/byte_pair_family.h"
 
 namespace nb = nanobind;
 

@@ -12,8 +12,8 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
+#include "families/character_pair_family.h"
 #include "support/error.h"
-#include "tokenizer/character_pair_family.h"
 
 namespace nb = nanobind;
 

@@ -10,7 +10,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
-#include "tokenizer/longest_match_family.h"
+#include "families/longest_match_family.h"
 
 namespace nb = nanobind;
 

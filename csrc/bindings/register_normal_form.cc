@@ -9,8 +9,8 @@
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
 #include "support/error.h"
-#include "tokenizer/normal_form.h"
-#include "tokenizer/unicode.h"
+#include "text/normal_form.h"
+#include "text/unicode.h"
 
 namespace nextbyte {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bindings/bindings.h"
-#include "tokenizer/pretokenizer.h"
+#include "text/pretokenizer.h"
 
 namespace nextbyte {
 

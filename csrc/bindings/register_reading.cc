@@ -17,7 +17,7 @@
 
 #include "bindings/bindings.h"
 #include "support/base64.h"
-#include "tokenizer/spelling_index.h"
+#include "vocabulary/spelling_index.h"
 
 namespace nb = nanobind;
 

@@ -13,8 +13,8 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
+#include "families/unigram_family.h"
 #include "support/error.h"
-#include "tokenizer/unigram_family.h"
 
 namespace nb = nanobind;
 

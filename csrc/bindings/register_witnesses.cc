@@ -11,7 +11,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/tokens_in.h"
-#include "tokenizer/witness_family.h"
+#include "families/witness_family.h"
 
 namespace nb = nanobind;
 

@@ -1,7 +1,7 @@
 // Copies token bytes out of Python, and puts the parts of a compiled tokenizer together.
 #include "bindings/tokens_in.h"
 
-#include "tokenizer/added_tokens.h"
+#include "families/added_tokens.h"
 
 namespace nb = nanobind;
 

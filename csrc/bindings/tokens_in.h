@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/bpe_merges.h"
-#include "tokenizer/normal_form.h"
+#include "text/normal_form.h"
 #include "tokenizer/tokenizer.h"
+#include "vocabulary/bpe_merges.h"
 
 namespace nextbyte {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "tokenizer/unicode.h"
+#include "text/unicode.h"
 
 namespace nextbyte {
 namespace {

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "tokenizer/byte_trie.h"
-#include "tokenizer/normal_form.h"
-#include "tokenizer/pretokenizer.h"
+#include "text/normal_form.h"
+#include "text/pretokenizer.h"
+#include "vocabulary/byte_trie.h"
 
 namespace nextbyte {
 

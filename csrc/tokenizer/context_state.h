@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "tokenizer/byte_automaton.h"
-#include "tokenizer/merge_table.h"
+#include "vocabulary/merge_table.h"
 
 namespace nextbyte {
 

@@ -5,7 +5,7 @@
 
 #include "support/bits.h"
 #include "tokenizer/byte_automaton.h"
-#include "tokenizer/token_table.h"
+#include "vocabulary/token_table.h"
 
 namespace nextbyte {
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "support/error.h"
-#include "tokenizer/unicode.h"
+#include "text/unicode.h"
 
 namespace nextbyte {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tokenizer/tokenizer_family.h"
-#include "tokenizer/vocabulary.h"
+#include "vocabulary/vocabulary.h"
 
 namespace nextbyte {
 

@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "tokenizer/context_state.h"
-#include "tokenizer/token_table.h"
+#include "vocabulary/token_table.h"
 
 namespace nextbyte {
 
+class BpeMerges;
 class Pretokenizer;
 
 // The tokens that may follow one context: those that lead to a prefix-canonical sequence, i.e. to

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "enumeration.h"
-#include "tokenizer/added_tokens.h"
-#include "tokenizer/byte_pair_family.h"
-#include "tokenizer/longest_match_family.h"
+#include "families/added_tokens.h"
+#include "families/byte_pair_family.h"
+#include "families/longest_match_family.h"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "support/error.h"
-#include "tokenizer/bpe_merges.h"
+#include "vocabulary/bpe_merges.h"
 
 namespace {
 

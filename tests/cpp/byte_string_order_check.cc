@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/byte_string_order.h"
-#include "tokenizer/token_splits.h"
+#include "vocabulary/byte_string_order.h"
+#include "vocabulary/token_splits.h"
 
 namespace {
 

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "cover/cover_tracker.h"
+#include "families/character_pair_family.h"
 #include "support/error.h"
-#include "tokenizer/character_pair_family.h"
 #include "tokenizer/tokenizer.h"
 
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "cover/cover_tracker.h"
+#include "families/byte_pair_family.h"
 #include "mass/byte_stream.h"
 #include "support/error.h"
-#include "tokenizer/byte_pair_family.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "enumeration.h"
-#include "tokenizer/longest_match_family.h"
+#include "families/longest_match_family.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "support/error.h"
-#include "tokenizer/normal_form.h"
-#include "tokenizer/unicode.h"
+#include "text/normal_form.h"
+#include "text/unicode.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "support/error.h"
-#include "tokenizer/pretokenizer.h"
+#include "text/pretokenizer.h"
 
 namespace {
 

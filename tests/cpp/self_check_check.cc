@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "cover/self_check.h"
+#include "families/byte_pair_family.h"
+#include "text/unicode.h"
 #include "tokenizer/adversarial_texts.h"
-#include "tokenizer/byte_pair_family.h"
-#include "tokenizer/unicode.h"
 
 namespace {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "families/unigram_family.h"
 #include "support/error.h"
-#include "tokenizer/unigram_family.h"
 #include "unigram_definition.h"
 
 namespace {

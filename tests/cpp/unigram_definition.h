@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/unigram_pieces.h"
+#include "families/unigram_pieces.h"
 
 namespace unigram_definition {
 

@@ -76,8 +76,10 @@ def _serve() -> None:
             os._exit(0)
         os.close(write_end)
         with os.fdopen(read_end) as answer:
-            answer.read()
-        _, _status = os.waitpid(child, 0)
+            text = answer.read()
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write((text or json.dumps(["died", f"with status {status}", 0.0])) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@
 
 #include "require.h"
 #include "support/error.h"
-#include "tokenizer/pretokenizer.h"
-#include "tokenizer/unicode.h"
+#include "text/pretokenizer.h"
+#include "text/unicode.h"
 
 namespace {
 

@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/added_tokens.h"
-#include "tokenizer/byte_pair_family.h"
-#include "tokenizer/longest_match_family.h"
-#include "tokenizer/normal_form.h"
+#include "families/added_tokens.h"
+#include "families/byte_pair_family.h"
+#include "families/longest_match_family.h"
+#include "text/normal_form.h"
 #include "tokenizer/tokenizer.h"
 
 struct RandomTokenizer {

@@ -1,0 +1,180 @@
+// Steps contexts of byte pairs, and encodes complete segments.
+#include "families/byte_pair_family.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "support/error.h"
+
+namespace nextbyte {
+namespace {
+
+std::vector<TokenId> only_whole(const Vocabulary& vocabulary, const BpeMerges& merges, bool rule) {
+  std::vector<TokenId> tokens;
+  for (std::size_t id = 0; rule && id < vocabulary.size(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (vocabulary.bytes(token).empty() || vocabulary.is_added(token) ||
+        vocabulary.is_hidden(token) || merges.is_canonical_alone(token)) {
+      continue;
+    }
+    tokens.push_back(token);
+  }
+  return tokens;
+}
+
+std::vector<std::string> spellings(const Vocabulary& vocabulary,
+                                   const std::vector<TokenId>& tokens) {
+  std::vector<std::string> bytes;
+  bytes.reserve(tokens.size());
+  for (const TokenId token : tokens) bytes.push_back(vocabulary.bytes(token));
+  return bytes;
+}
+
+OrderedStrings entries(const Vocabulary& vocabulary, const BpeMerges& merges, bool whole_pieces) {
+  return vocabulary.ordered_entries(
+      [&](TokenId token) { return whole_pieces || merges.is_canonical_alone(token); });
+}
+
+BitSet ordinary(const Vocabulary& vocabulary, const TokenTable& table) {
+  BitSet ranks(0, table.size());
+  for (Rank rank = 0; rank < table.size(); ++rank) {
+    if (!vocabulary.is_added(table.order()[rank])) ranks.set(rank);
+  }
+  return ranks;
+}
+
+}  // namespace
+
+BytePairFamily::BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
+                               BpeMerges merges,
+                               const std::vector<std::string>& stages,
+                               bool whole_pieces,
+                               NormalForm normal_form)
+    : vocabulary_(std::move(vocabulary)),
+      merges_(std::move(merges)),
+      pretokenizer_(stages),
+      whole_piece_tokens_(only_whole(*vocabulary_, merges_, whole_pieces)),
+      whole_pieces_(spellings(*vocabulary_, whole_piece_tokens_)),
+      table_(entries(*vocabulary_, merges_, whole_pieces)),
+      automaton_(pretokenizer_, whole_pieces_, normal_form),
+      masks_(merges_, table_, automaton_, whole_pieces_, ordinary(*vocabulary_, table_)) {}
+
+ContextState BytePairFamily::initial() const {
+  ContextState context;
+  context.automaton = automaton_.initial();
+  return context;
+}
+
+std::vector<ByteAutomatonState> BytePairFamily::states_of(const ContextState& context) {
+  std::vector<ByteAutomatonState> states{context.automaton};
+  if (context.detail) {
+    const auto& more = *static_cast<const MoreStates*>(context.detail.get());
+    states.insert(states.end(), more.begin(), more.end());
+  }
+  return states;
+}
+
+std::shared_ptr<const AllowedTokens> BytePairFamily::allowed(const ContextState& context) const {
+  if (!context.detail) return masks_.allowed({&context.automaton, 1}, context.last);
+  return masks_.allowed(states_of(context), context.last);
+}
+
+bool BytePairFamily::may_end(const ContextState& context) const {
+  if (!context.detail) return automaton_.accepts_end(context.automaton);
+  const std::vector<ByteAutomatonState> states = states_of(context);
+  return std::any_of(states.begin(), states.end(), [&](const ByteAutomatonState& state) {
+    return automaton_.accepts_end(state);
+  });
+}
+
+bool BytePairFamily::leaves_whole_pieces(ByteTrie::Node piece,
+                                         std::string_view bytes) const noexcept {
+  for (const char byte : bytes) {
+    if (piece == ByteTrie::kOff) return true;
+    piece = whole_pieces_.step(piece, static_cast<std::uint8_t>(byte));
+  }
+  return piece == ByteTrie::kOff;
+}
+
+void BytePairFamily::advance_state(const ByteAutomatonState& state,
+                                   TokenId last,
+                                   TokenId token,
+                                   std::vector<ByteAutomatonState>& next) const {
+  const std::string_view bytes = vocabulary_->bytes(token);
+  const bool by_merges = merges_.is_canonical_alone(token);
+  const auto follow = [&](unsigned flags) {
+    ByteAutomatonState end = state;
+    if (!automaton_.run(end, bytes, flags)) return;
+    if (!by_merges) end.piece = ByteTrie::kOff;  // its own spelling of the piece
+    if (std::find(next.begin(), next.end(), end) == next.end()) next.push_back(end);
+  };
+  const bool continues = last != kNoToken && merges_.pair_ok(last, token);
+  if (!state.at_character_boundary()) {
+    if (continues) follow(state.flags);
+    return;
+  }
+  const bool starts = automaton_.may_split(state);
+  if (starts && continues && leaves_whole_pieces(ByteTrie::kRoot, bytes) &&
+      leaves_whole_pieces(state.piece, bytes)) {
+    follow(kContinue | kBoundary);
+    return;
+  }
+  if (starts) follow(kBoundary);
+  if (continues) follow(kContinue);
+}
+
+bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
+  const TokenId token = table_.order()[rank];
+  if (vocabulary_->is_added(token)) return false;
+  std::vector<ByteAutomatonState> states;
+  for (const ByteAutomatonState& state : states_of(context)) {
+    advance_state(state, context.last, token, states);
+  }
+  if (states.empty()) return false;
+  next = ContextState();
+  next.last = token;
+  next.automaton = states.front();
+  if (states.size() > 1) {
+    next.detail = std::make_shared<const MoreStates>(states.begin() + 1, states.end());
+  }
+  return true;
+}
+
+ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
+  ContextState next;
+  try_advance(context, rank, next);
+  return next;
+}
+
+void BytePairFamily::encode(std::string_view text,
+                            std::size_t origin,
+                            std::vector<TokenId>& tokens) const {
+  if (text.empty()) return;
+  if (const std::size_t length = automaton_.normalized_length(text); length != text.size()) {
+    throw InvalidInput("the text is not normalized at position " + std::to_string(origin + length));
+  }
+  std::vector<std::size_t> starts = pretokenizer_.split(text);
+  starts.push_back(text.size());
+  for (std::size_t i = 0; i + 1 < starts.size(); ++i) {
+    const std::string_view piece = text.substr(starts[i], starts[i + 1] - starts[i]);
+    if (!whole_pieces_.empty()) {
+      ByteTrie::Node node = ByteTrie::kRoot;
+      for (const char byte : piece)
+        node = whole_pieces_.step(node, static_cast<std::uint8_t>(byte));
+      if (node != ByteTrie::kOff && whole_pieces_.is_terminal(node)) {
+        tokens.push_back(whole_piece_tokens_[whole_pieces_.entry(node)]);
+        continue;
+      }
+    }
+    for (std::size_t at = 0; at < piece.size(); ++at) {
+      if (merges_.has_byte(static_cast<std::uint8_t>(piece[at]))) continue;
+      throw InvalidInput("byte " + std::to_string(static_cast<unsigned char>(piece[at])) +
+                         " at position " + std::to_string(origin + starts[i] + at) +
+                         " has no token in this vocabulary");
+    }
+    const std::vector<TokenId> encoded = merges_.encode_piece(piece);
+    tokens.insert(tokens.end(), encoded.begin(), encoded.end());
+  }
+}
+
+}  // namespace nextbyte

@@ -1,0 +1,66 @@
+// The tokens that may follow one context where merges decide about some of them.
+#ifndef NEXTBYTE_FAMILIES_PAIR_SUCCESSORS_H_
+#define NEXTBYTE_FAMILIES_PAIR_SUCCESSORS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "support/bits.h"
+#include "support/bounded_cache.h"
+#include "tokenizer/tokenizer_family.h"
+#include "vocabulary/bpe_merges.h"
+
+namespace nextbyte {
+
+// What cannot follow a token because BPE would have merged across the cut. Logically const and
+// thread-safe; the masks are cached.
+class InvalidSuccessors {
+ public:
+  // Both outlive this. Tokens without a rank are left out.
+  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table);
+
+  std::shared_ptr<const BitSet> after(TokenId last) const;
+  bool pair_ok(TokenId last, Rank rank) const noexcept {
+    return merges_->pair_ok(last, table_->order()[rank]);
+  }
+
+ private:
+  const BpeMerges* merges_;
+  const TokenTable* table_;
+  std::vector<Rank> euler_to_rank_;
+  mutable BoundedCache<TokenId, BitSet> by_last_token_;
+};
+
+// allowed = free | (bound & ~invalid after `last`)
+//
+// free and bound are shared masks. invalid is asked token by token (a pair test) as long as that is
+// enough, which it is while a stream is only pushed, and becomes a mask when the whole row is
+// wanted.
+class PairSuccessors final : public AllowedTokens {
+ public:
+  // nullptr: an empty mask. `last` matters only where there is something bound.
+  PairSuccessors(const InvalidSuccessors& invalid,
+                 TokenId last,
+                 std::shared_ptr<const BitSet> free,
+                 std::shared_ptr<const BitSet> bound)
+      : invalid_(&invalid), last_(last), free_(std::move(free)), bound_(std::move(bound)) {}
+
+  bool test(Rank rank) const override {
+    return (free_ && free_->test(rank)) ||
+           (bound_ && bound_->test(rank) && invalid_->pair_ok(last_, rank));
+  }
+  bool any(Rank first, Rank last) const override;
+  void copy_words(Rank size, std::vector<std::uint64_t>& words) const override;
+
+ private:
+  const InvalidSuccessors* invalid_;
+  TokenId last_;
+  std::shared_ptr<const BitSet> free_, bound_;
+};
+
+}  // namespace nextbyte
+
+#endif  // NEXTBYTE_FAMILIES_PAIR_SUCCESSORS_H_

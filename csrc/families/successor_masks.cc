@@ -1,0 +1,126 @@
+// Mask construction: an automaton pass, and co-liveness for the doubtful ends.
+#include "families/successor_masks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tokenizer/token_scan.h"
+
+namespace nextbyte {
+namespace {
+
+// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
+constexpr std::size_t kCachedMasks = 1024;
+
+// Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
+void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
+  if (!mask) {
+    mask = std::move(more);
+  } else if (more && more != mask) {
+    mask = std::make_shared<const BitSet>(mask->united(*more));
+  }
+}
+
+}  // namespace
+
+SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
+                               const TokenTable& table,
+                               const ByteAutomaton& automaton,
+                               const ByteTrie& whole_pieces,
+                               BitSet candidates)
+    : merges_(&merges),
+      table_(&table),
+      automaton_(&automaton),
+      whole_pieces_(&whole_pieces),
+      candidates_(std::move(candidates)),
+      co_liveness_(merges, table, automaton, candidates_),
+      continuation_range_(table.first_byte_range(0x80, 0xBF)),
+      invalid_(merges, table),
+      by_state_(kCachedMasks) {
+  for (Rank rank = 0; rank < table.size(); ++rank) {
+    if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
+  }
+}
+
+bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
+  const TokenId token = table_->order()[rank];
+  ByteAutomatonState end = state;
+  if (!automaton_->run(end, table_->bytes(rank), flags)) return false;
+  if (!merges_->is_canonical_alone(token)) {
+    // Only the whole piece is this token; that a boundary follows is up to the pair test.
+    if (flags != kBoundary || !state.at_character_boundary()) return false;
+    end.piece = ByteTrie::kOff;
+  }
+  return co_liveness_.live(end, token);
+}
+
+BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned flags) const {
+  // Inside a character a token goes on with it.
+  const bool inside = !state.at_character_boundary();
+  const Rank first = inside ? continuation_range_.first : 0;
+  const Rank last = inside ? continuation_range_.last : table_->size();
+  TokenScan scan = scan_tokens(*automaton_, *table_, state, flags, first, last);
+  BitSet live(first, last);
+  scan.alive.for_each([&](std::size_t index) {
+    const auto rank = static_cast<Rank>(index);
+    if (!candidates_.test(rank)) return;
+    const bool by_merges = merges_->is_canonical_alone(table_->order()[rank]);
+    if ((by_merges && scan.accepting.test(rank)) || lives_after(state, flags, rank)) live.set(rank);
+  });
+  return live;
+}
+
+BitSet SuccessorMasks::with_past(const BitSet& common,
+                                 const ByteAutomatonState& state,
+                                 unsigned flags) const {
+  BitSet live = common;
+  const auto look_again = [&](Rank rank) {
+    if (live.test(rank) && !lives_after(state, flags, rank)) live.clear(rank);
+  };
+  // The neutral state breaks on nothing that another one stands, so tokens only drop out.
+  if (state.normal != kNeutralNormalForm)
+    std::for_each(sensitive_.begin(), sensitive_.end(), look_again);
+  whole_pieces_->for_each_below(state.piece, [&](std::uint32_t, ByteTrie::Node end) {
+    const std::string_view rest =
+        whole_pieces_->spelling(end).substr(whole_pieces_->depth(state.piece));
+    TokenTable::Cursor cursor = table_->root();
+    for (const char byte : rest) {
+      if (!table_->step(cursor, static_cast<std::uint8_t>(byte))) return true;
+    }
+    if (const Rank rank = table_->exact(cursor); rank != kNoRank) look_again(rank);
+    return true;
+  });
+  return live;
+}
+
+SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsigned flags) const {
+  ByteAutomatonState start = state;
+  automaton_->enter(start, flags);
+  // A new piece starts the same wherever the one before it ended.
+  if (start.at_character_boundary() && flags == kBoundary) start.piece = ByteTrie::kOff;
+  ByteAutomatonState common = start;
+  common.piece = ByteTrie::kOff;
+  // Inside a character few tokens can follow, and each of them is sensitive.
+  if (start.at_character_boundary()) common.normal = kNeutralNormalForm;
+  return by_state_.get(start, [&] {
+    if (start == common) return live_tokens(start, flags);
+    return with_past(*mask(common, flags), start, flags);
+  });
+}
+
+std::shared_ptr<const AllowedTokens> SuccessorMasks::allowed(
+    std::span<const ByteAutomatonState> states, TokenId last) const {
+  Mask boundary, interior;
+  for (const ByteAutomatonState& state : states) {
+    if (!state.at_character_boundary()) {
+      unite(interior, mask(state, state.flags));
+      continue;
+    }
+    if (automaton_->may_split(state)) unite(boundary, mask(state, kBoundary));
+    if (last != kNoToken) unite(interior, mask(state, kContinue));
+  }
+  return std::make_shared<const PairSuccessors>(
+      invalid_, last, std::move(boundary), std::move(interior));
+}
+
+}  // namespace nextbyte
