@@ -57,6 +57,8 @@ def load_rwkv(path: Path) -> TokenizerDescription:
 
 def _tokens(lines: Iterable[str], path: Path) -> Iterator[tuple[bytes, int]]:
     for number, ended in enumerate(lines, start=1):
+        if number > MAX_TOKENS:
+            raise TokenizerFormatError(f"{path}: has more than {MAX_TOKENS} lines, one for each id")
         line = ended.removesuffix("\n")
         if not line.strip():
             continue

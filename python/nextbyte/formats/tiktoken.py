@@ -59,6 +59,8 @@ def _read_lines(data: bytes, path: Path) -> dict[bytes, int]:
     ranks: dict[bytes, int] = {}
     # Line by line: a list of all would be many times as large as a file of empty ones.
     for number, line in enumerate(io.BytesIO(data), start=1):
+        if number > MAX_TOKENS:
+            raise TokenizerFormatError(f"{path}: has more than {MAX_TOKENS} lines, one for each id")
         if not line.strip():
             continue
         try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_NO_ID: Final = object()  # None may stand in a file
+
 MAX_TOKENS: Final = 1 << 22
 """Ids must be below this: a damaged file must not make a list of astronomical length."""
 
@@ -66,7 +68,7 @@ def arrange_in_order(
 def ranks_in_order(token_bytes: list[bytes]) -> NDArray[np.uint32]:
     """Return each id as its own rank; tokens without bytes take no part."""
     ranks = np.arange(len(token_bytes), dtype=np.uint32)
-    ranks[[token for token, data in enumerate(token_bytes) if not data]] = NO_RANK
+    ranks[np.fromiter((not data for data in token_bytes), bool, len(token_bytes))] = NO_RANK
     return ranks
 
 
@@ -74,7 +76,7 @@ def _spelled_tokens(
     vocabulary: dict[str, int], special_tokens: dict[str, int], words: dict[str, int]
 ) -> Iterator[tuple[bytes, int]]:
     for spelling, token in vocabulary.items():
-        if token not in (special_tokens.get(spelling), words.get(spelling)):
+        if token not in (special_tokens.get(spelling, _NO_ID), words.get(spelling, _NO_ID)):
             yield decode_byte_alphabet(spelling) or b"", token
     for spelling, token in words.items():
         yield spelling.encode(), token
