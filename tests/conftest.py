@@ -19,6 +19,7 @@ def pytest_addoption(parser):
         action="store_true",
         help="fail, rather than skip, where the embedded model is missing (make test)",
     )
+    parser.addoption("--thorough", action="store_true", help="also what takes many minutes")
 
 
 def cached_model():
@@ -28,6 +29,8 @@ def cached_model():
 
 
 def pytest_runtest_setup(item):
+    if item.get_closest_marker("thorough") and not item.config.getoption("--thorough"):
+        pytest.skip("takes many minutes: --thorough")
     if item.get_closest_marker("model") and cached_model() is None:
         reason = f"the embedded model is not in the cache: nextbyte fetch {MODEL}"
         (pytest.fail if item.config.getoption("--require-model") else pytest.skip)(reason)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import sentencepiece
 import tokenizers
 from gguf import GGUFReader
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
@@ -111,8 +112,10 @@ def from_gguf(path: Path, *, plain_words: bool = False) -> Engine:
         )
     if metadata.model == "gemma4":
         return from_tokenizers(_characters(metadata), plain_words=plain_words)
-    if metadata.model in ("llama", "t5"):
+    if metadata.model == "llama":
         return from_sentencepiece(model_proto(metadata))
+    if metadata.model == "t5":
+        return _unigram(metadata)
     raise NoReferenceError(f"no reference engine for the model {metadata.model!r}")
 
 
@@ -155,6 +158,33 @@ def _characters(metadata: Metadata) -> tokenizers.Tokenizer:
         [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
     )
     return _with_added(made, metadata)
+
+
+def _unigram(metadata: Metadata) -> Engine:
+    """Build a unigram model: normalized by SentencePiece, segmented with sums of doubles.
+
+    llama.cpp and the models' own encoders (Hugging Face) add scores up as doubles; SentencePiece
+    does so with floats, which decides some ties otherwise.
+    """
+    around = from_sentencepiece(model_proto(metadata))
+    normalizer = sentencepiece.SentencePieceProcessor(model_proto=model_proto(metadata))
+    lowest = min(metadata.scores)
+    vocabulary = [
+        # What stands for no text never wins.
+        (spelling, float(score) if token in around.token_bytes else lowest - 100.0)
+        for token, (spelling, score) in enumerate(
+            zip(metadata.tokens, metadata.scores, strict=True)
+        )
+    ]
+    made = tokenizers.Tokenizer(
+        models.Unigram(vocabulary, metadata.value("unknown_token_id", 0), byte_fallback=False)
+    )
+
+    def encode_batch(texts: list[str]) -> list[list[int]]:
+        normalized = [normalizer.normalize(text) for text in texts]
+        return [found.ids for found in made.encode_batch(normalized, add_special_tokens=False)]
+
+    return Engine(encode_batch, around.token_bytes, around.start)
 
 
 def _with_added(made: tokenizers.Tokenizer, metadata: Metadata) -> tokenizers.Tokenizer:

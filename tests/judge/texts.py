@@ -127,11 +127,11 @@ def whole_characters(data: bytes) -> tuple[str, bytes]:
 
 
 @functools.lru_cache(maxsize=4096)
-def completions(pending: bytes) -> tuple[str, ...]:
+def completions(pending: bytes, of_each: int = 3) -> tuple[str, ...]:
     """Return characters whose UTF-8 starts with `pending`: a few of each general category.
 
     Empty where no character starts so. Up to two missing bytes every character is looked at; of
-    the 2**18 characters behind a lead byte of four, every 37th.
+    the 2**18 characters behind a lead byte of four, every 37th. `of_each` are "a few".
     """
     if not pending:
         return ("",)
@@ -146,6 +146,6 @@ def completions(pending: bytes) -> tuple[str, ...]:
         except UnicodeDecodeError:
             continue
         kind = unicodedata.category(character)
-        if len(found.setdefault(kind, [])) < 3 or character in TAILS:
+        if len(found.setdefault(kind, [])) < of_each or character in TAILS:
             found[kind].append(character)
     return tuple(itertools.chain.from_iterable(found.values()))

@@ -182,9 +182,12 @@ class Judge:
         return list(dict.fromkeys(chosen))[: self._most]
 
     def unwitnessed(self, covers: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """Return the covers for which no near text is found: few tails for all, then all tails."""
+        """Return the covers for which no near text is found.
+
+        Few tails for all, then all tails, then every character that a cut one can become.
+        """
         left = list(covers)
-        for stage in range(3):
+        for stage in range(4):
             left = self._without_witness(left, stage) if left else left
         return left
 
@@ -212,6 +215,8 @@ class Judge:
             characters, tails = characters[:2], _FIRST_TAILS[:4]
         elif stage == 1:
             characters = characters[:8]
+        elif stage == 3:
+            characters, tails = completions(pending, of_each=4096), ("",)
         else:
             tails = _FIRST_TAILS if len(characters) > 40 else TAILS
         return [whole + char + tail for char, tail in itertools.product(characters, tails)]

@@ -85,7 +85,7 @@ def test_every_character_that_composes_after_characters_that_decompose(alphabet)
     assert len(pieces) > 1000
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_all_pairs_of_a_character_and_a_kind_of_sensitive_character(alphabet):
     starters = alphabet.standing
     for c in alphabet.representatives:
@@ -94,7 +94,7 @@ def test_all_pairs_of_a_character_and_a_kind_of_sensitive_character(alphabet):
         assert got == expected, ascii(c)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_all_characters_after_every_kind_of_character(alphabet):
     for state, members in alphabet.by_state.items():
         alphabet.assert_steps_as_engine(state, members[-1], alphabet.standing)
@@ -150,7 +150,7 @@ def test_random_texts(alphabet):
     assert assert_agrees(alphabet, random_texts(alphabet, 5_000)) > 2_000
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_many_random_texts(alphabet):
     assert assert_agrees(alphabet, random_texts(alphabet, 300_000)) > 120_000
 
