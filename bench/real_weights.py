@@ -16,8 +16,10 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
+import torch
 import whisper_decoder
 from texts import CHINESE, ENGLISH, RUSSIAN
+from transformers import AutoModelForCausalLM
 
 import nextbyte as nb
 
@@ -39,6 +41,24 @@ def whisper():
     )
 
 
+def sliding(folder):
+    """Load a model that the backend for transformers refuses: sliding windows, read afresh."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    start, stop = model.generation_config.bos_token_id, model.generation_config.eos_token_id
+
+    @torch.inference_mode()
+    def rows(contexts):
+        found = [
+            model(torch.tensor([[start, *context]]), logits_to_keep=1).logits[0, -1]
+            for context in contexts
+        ]
+        return torch.stack(found).numpy()
+
+    tokenizer = nb.Tokenizer.from_file(folder / "tokenizer.json")
+    stops = stop if isinstance(stop, list) else [stop]
+    return nb.ByteLM.from_function(tokenizer, rows, end_tokens=stops)
+
+
 def models(gemma):
     """Name and model of each that is at hand."""
     yield "SmolLM2-135M", nb.ByteLM.from_pretrained("smollm2-135m")
@@ -47,7 +67,7 @@ def models(gemma):
     except PackageNotFoundError as missing:
         print(f"skipped: {missing}")
     if gemma is not None:
-        yield "Gemma-3-270M", nb.ByteLM.from_pretrained(gemma)
+        yield "Gemma-3-270M", sliding(gemma)
 
 
 def walk(lm, data):
