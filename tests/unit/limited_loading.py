@@ -72,12 +72,16 @@ def _serve() -> None:
         read_end, write_end = os.pipe()
         child = os.fork()
         if not child:
-            os.write(write_end, json.dumps(_load(loader, Path(path))).encode())
-            os._exit(0)
+            try:
+                os.write(write_end, json.dumps(_load(loader, Path(path))).encode())
+            finally:
+                os._exit(0)  # never back into the loop
         os.close(write_end)
         with os.fdopen(read_end) as answer:
-            answer.read()
-        _, _status = os.waitpid(child, 0)
+            text = answer.read()
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write((text or json.dumps(["died", f"with status {status}", 0.0])) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
