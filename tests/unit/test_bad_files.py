@@ -237,7 +237,7 @@ def test_a_vocabulary_that_is_not_in_the_byte_alphabet(refusal):
 def test_the_wrong_base64_alphabet(refusal):
     assert "line 2" in refusal("a.tiktoken", b"YQ== 0\n_-8= 1\n")
     document = json.loads(seeds.tekken()[0])
-    document["vocab"][1]["token_bytes"] = "_-8="
+    document["vocab"][1]["token_bytes"] = "_-8="  # noqa: S105 - bytes of a token
     assert "vocab[1].token_bytes is not base64" in refusal("tekken.json", document)
 
 
