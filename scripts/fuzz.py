@@ -9,7 +9,7 @@ findings) goes to BUILD_DIR/corpus and BUILD_DIR/findings. The exit code is 1 if
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import re
 import resource

@@ -125,7 +125,7 @@ def sentencepiece() -> list[bytes]:
             [*start, *every_byte, *letters], trainer={3: 2, 35: 1}, normalizer=flags
         ),
         wire.sentencepiece(some, trainer={3: 1}, normalizer=flags),
-        wire.sentencepiece(some, trainer={3: 2}, normalizer=flags | {3: 0}),
+        wire.sentencepiece(some[:-1], trainer={3: 2}, normalizer=flags | {3: 0}),
         wire.sentencepiece(some, trainer={3: 1, 24: 1, 40: 0}, normalizer={3: 1, 4: 1, 5: 1}),
     ]
 
@@ -133,8 +133,8 @@ def sentencepiece() -> list[bytes]:
 def gguf() -> list[bytes]:
     """Return the metadata of byte-level BPE, and of the SentencePiece kinds."""
     tokens = ["a", "b", "\u0120", "ab", "\u0120a", "<s>", "<w>", "[PAD7]"]
-    common = {"general.architecture": "llama", "general.alignment": 32}
-    scores = [0, 0, -1, -2, -3, -4, -5, -6]
+    common = {"general.architecture": "llama", "general.name": "small"}
+    every_byte = [f"<0x{byte:02X}>" for byte in range(256)]
     byte_level = {
         "model": "gpt2",
         "pre": "gpt-2",
@@ -145,9 +145,9 @@ def gguf() -> list[bytes]:
     }
     pieces = {
         "model": "llama",
-        "tokens": ["<unk>", "<s>", "\u2581", "a", "b", "ab", "\u2581ab", "<0x0A>"],
-        "token_type": [2, 3, 1, 1, 1, 1, 1, 6],
-        "scores": scores,
+        "tokens": ["<unk>", "<s>", "\u2581", "a", "b", "ab", "\u2581ab", *every_byte],
+        "token_type": [2, 3, 1, 1, 1, 1, 1] + [6] * 256,
+        "scores": [-float(token) for token in range(7 + 256)],
         "add_space_prefix": True,
     }
     kinds = (byte_level, byte_level | {"pre": "llama-bpe"}, pieces, pieces | {"model": "t5"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-_INT, _BOOL, _TEXT, _ARRAY = 5, 7, 8, 9
+_INT, _FLOAT, _BOOL, _TEXT, _ARRAY = 5, 6, 7, 8, 9
 
 
 def gguf(pairs: dict[str, Any], *, version: int = 3) -> bytes:
@@ -18,7 +18,7 @@ def gguf(pairs: dict[str, Any], *, version: int = 3) -> bytes:
 
 
 def _kind(value: Any) -> int:
-    return {bool: _BOOL, int: _INT, str: _TEXT, list: _ARRAY}[type(value)]
+    return {bool: _BOOL, int: _INT, float: _FLOAT, str: _TEXT, list: _ARRAY}[type(value)]
 
 
 def _gguf_text(text: str) -> bytes:
@@ -31,7 +31,9 @@ def _gguf_value(value: Any) -> bytes:
         return struct.pack("<IQ", inner, len(value)) + b"".join(map(_gguf_value, value))
     if isinstance(value, str):
         return _gguf_text(value)
-    return bytes([value]) if isinstance(value, bool) else struct.pack("<i", value)
+    if isinstance(value, bool):
+        return bytes([value])
+    return struct.pack("<f" if isinstance(value, float) else "<i", value)
 
 
 def varint(value: int) -> bytes:

@@ -72,8 +72,10 @@ def _serve() -> None:
         read_end, write_end = os.pipe()
         child = os.fork()
         if not child:
-            os.write(write_end, json.dumps(_load(loader, Path(path))).encode())
-            os._exit(0)
+            try:
+                os.write(write_end, json.dumps(_load(loader, Path(path))).encode())
+            finally:
+                os._exit(0)  # never back into the loop
         os.close(write_end)
         with os.fdopen(read_end) as answer:
             text = answer.read()

@@ -287,9 +287,9 @@ def test_repeated_ranks_and_tokens(refusal):
     assert "line 2" in refusal("a.tiktoken", b"YQ== 0\nYQ== 1\n")
 
 
-def test_100_megabytes_of_empty_lines(refusal):
-    refusal("a.tiktoken", b"\n" * (100 << 20))
-    refusal("vocab.txt", b"1 'a' 1\n" + b"\n" * (100 << 20) + b"x")
+def test_20_megabytes_of_empty_lines(refusal):
+    refusal("a.tiktoken", b"\n" * (20 << 20))
+    refusal("vocab.txt", b"1 'a' 1\n" + b"\n" * (20 << 20) + b"x")
 
 
 @pytest.mark.parametrize(
