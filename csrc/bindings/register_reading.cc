@@ -24,7 +24,7 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
-constexpr TokenId kMaxTokens = 1U << 24;    // as in formats/vocabulary.py
+constexpr TokenId kMaxTokens = 1U << 22;    // as in formats/vocabulary.py
 constexpr std::size_t kNumLetters = 0x400;  // two bytes of UTF-8 reach further
 
 using MergeArray = nb::ndarray<std::uint32_t, nb::numpy, nb::shape<-1, 3>>;

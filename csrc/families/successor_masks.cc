@@ -80,16 +80,20 @@ BitSet SuccessorMasks::with_past(const BitSet& common,
   // The neutral state breaks on nothing that another one stands, so tokens only drop out.
   if (state.normal != kNeutralNormalForm)
     std::for_each(sensitive_.begin(), sensitive_.end(), look_again);
-  whole_pieces_->for_each_below(state.piece, [&](std::uint32_t, ByteTrie::Node end) {
-    const std::string_view rest =
-        whole_pieces_->spelling(end).substr(whole_pieces_->depth(state.piece));
-    TokenTable::Cursor cursor = table_->root();
-    for (const char byte : rest) {
-      if (!table_->step(cursor, static_cast<std::uint8_t>(byte))) return true;
-    }
-    if (const Rank rank = table_->exact(cursor); rank != kNoRank) look_again(rank);
-    return true;
-  });
+  // The tokens that stay on the trie of whole pieces: even where they complete none, every way on
+  // may be bound to.
+  std::vector<std::pair<ByteTrie::Node, TokenTable::Cursor>> stack;
+  stack.emplace_back(state.piece, table_->root());
+  while (!stack.empty()) {
+    const auto [node, cursor] = stack.back();
+    stack.pop_back();
+    whole_pieces_->for_each_child(node, [&](std::uint8_t byte, ByteTrie::Node child) {
+      TokenTable::Cursor longer = cursor;
+      if (!table_->step(longer, byte)) return;
+      if (const Rank rank = table_->exact(longer); rank != kNoRank) look_again(rank);
+      stack.emplace_back(child, longer);
+    });
+  }
   return live;
 }
 

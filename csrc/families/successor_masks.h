@@ -44,7 +44,7 @@ class SuccessorMasks {
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
   // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
   // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
-  // past matters: those that complete a whole piece, and sensitive ones.
+  // past matters: those that stay on the trie, and sensitive ones.
   BitSet with_past(const BitSet& common, const ByteAutomatonState& state, unsigned flags) const;
   bool lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const;
 

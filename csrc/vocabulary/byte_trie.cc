@@ -2,12 +2,10 @@
 #include "vocabulary/byte_trie.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace nextbyte {
 
-ByteTrie::ByteTrie(std::vector<std::string> strings) : entries_(std::move(strings)) {
-  const std::vector<std::string>& entries = entries_;
+ByteTrie::ByteTrie(const std::vector<std::string>& entries) {
   std::vector<std::uint32_t> order;
   for (std::uint32_t i = 0; i < entries.size(); ++i) {
     if (!entries[i].empty()) order.push_back(i);

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace nextbyte {
@@ -20,8 +19,8 @@ class ByteTrie {
   static constexpr Node kRoot = 1;
   static constexpr std::uint32_t kNoEntry = 0xFFFFFFFFU;
 
-  // Entry i is the string `strings[i]`; empty ones are left out. Of equal ones the first counts.
-  explicit ByteTrie(std::vector<std::string> strings);
+  // Entry i is the string `entries[i]`; empty ones are left out. Of equal ones the first counts.
+  explicit ByteTrie(const std::vector<std::string>& entries);
 
   std::size_t num_nodes() const noexcept { return entry_.size(); }  // kOff included
   bool empty() const noexcept { return num_nodes() <= 2; }
@@ -31,8 +30,6 @@ class ByteTrie {
   std::uint32_t entry(Node node) const noexcept { return entry_[node]; }
   bool is_terminal(Node node) const noexcept { return entry_[node] != kNoEntry; }
   std::uint32_t depth(Node node) const noexcept { return depth_[node]; }
-  // The bytes from the root to a terminal node.
-  std::string_view spelling(Node terminal) const noexcept { return entries_[entry_[terminal]]; }
 
   // Calls visit(entry index, node) for every entry that ends strictly below `node`; not below one
   // for which visit returns false.
@@ -67,7 +64,6 @@ class ByteTrie {
     std::uint8_t byte;
     Node node;
   };
-  std::vector<std::string> entries_;
   std::vector<std::uint32_t> entry_;
   std::vector<std::uint32_t> depth_;
   std::vector<std::uint32_t> first_child_;  // by node, one more at the end

@@ -71,7 +71,7 @@ def test_a_model_over_it(tmp_path):
         ("8 b'é' 2", "has no literal of text or bytes"),
         ("8 'c\\' 1", "has no literal of text or bytes"),
         ("99999999999 'c' 1", "has an id beyond"),
-        ("16777216 'c' 1", "is 16777216, which is not a token id"),
+        ("4194304 'c' 1", "is 4194304, which is not a token id"),
         ("7 'c' 1", "id 7 belongs to two tokens"),
         ("0 'c' 1", "which is that of b'c'"),
         ("8 'ab' 2", "have the same bytes"),

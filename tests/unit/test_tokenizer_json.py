@@ -324,3 +324,18 @@ def test_the_byte_alphabet():
     assert decode_byte_alphabet("Ġaé") == b" a\xe9"
     for outside in (" ", "\n", "\xad", "ń中", "a\U00010000"):
         assert decode_byte_alphabet(outside) is None
+
+
+def test_a_whole_piece_that_every_way_on_completes(tmp_path):
+    """The pattern knows how long the last piece is: 1 1 1 could only become 111, a token."""
+    content = tiny.document([b"1", b"111"], []) | {
+        "pre_tokenizer": tiny.split(r"\p{N}{1,3}(?=(?:\p{N}{3})*$)|[^\p{N}]+")
+    }
+    tokenizer = load(tmp_path, changed(content, ignore_merges=True))
+    for end in range(1, 9):
+        expected = set()
+        for length in range(end, 16):
+            tokens = tokenizer.encode("1" * length)
+            reach = [len(tokenizer.decode(tokens[:count])) for count in range(len(tokens) + 1)]
+            expected.add(tuple(tokens[: next(i for i, r in enumerate(reach) if r >= end)]))
+        assert {tokens for tokens, _ in tokenizer.cover_encodings("1" * end)} == expected
