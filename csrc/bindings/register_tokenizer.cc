@@ -48,6 +48,7 @@ void register_tokenizer(nb::module_& m) {
           nb::rv_policy::reference_internal,
           nb::sig("def pretokenizer(self) -> Pretokenizer | None"),
           "What splits the text first, or None.")
+      .def_prop_ro("row_size", &Tokenizer::row_size, "Logits that a row must have at least.")
       .def_prop_ro(
           "is_witnessed",
           [](const Tokenizer& t) { return t.family().is_witnessed(); },

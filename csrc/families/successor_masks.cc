@@ -85,7 +85,8 @@ BitSet SuccessorMasks::with_past(const BitSet& common,
   std::vector<std::pair<ByteTrie::Node, TokenTable::Cursor>> stack;
   stack.emplace_back(state.piece, table_->root());
   while (!stack.empty()) {
-    const auto [node, cursor] = stack.back();
+    const ByteTrie::Node node = stack.back().first;
+    const TokenTable::Cursor cursor = stack.back().second;
     stack.pop_back();
     whole_pieces_->for_each_child(node, [&](std::uint8_t byte, ByteTrie::Node child) {
       TokenTable::Cursor longer = cursor;

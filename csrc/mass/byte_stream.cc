@@ -194,10 +194,10 @@ ByteStream::Row ByteStream::make_row(const Context& context,
                                      const AllowedTokens& allowed,
                                      const kernels::LogitRow& row) const {
   const Tokenizer& tokenizer = tracker_.tokenizer();
-  if (row.size < tokenizer.vocabulary_size()) {
+  if (row.size < tokenizer.row_size()) {
     throw InvalidInput("a row of " + std::to_string(row.size) +
                        " logits is too narrow: the vocabulary has " +
-                       std::to_string(tokenizer.vocabulary_size()) + " tokens");
+                       std::to_string(tokenizer.row_size()) + " tokens");
   }
   Row result;
   result.any_finite = require_numbers(row);

@@ -1,6 +1,7 @@
 // Encodes complete texts.
 #include "tokenizer/tokenizer.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -12,7 +13,10 @@ namespace nextbyte {
 Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary,
                      std::unique_ptr<const TokenizerFamily> family,
                      std::string lead)
-    : vocabulary_(std::move(vocabulary)), family_(std::move(family)), lead_(std::move(lead)) {}
+    : vocabulary_(std::move(vocabulary)), family_(std::move(family)), lead_(std::move(lead)) {
+  const std::vector<TokenId>& tokens = family_->table().order();
+  row_size_ = std::size_t{*std::max_element(tokens.begin(), tokens.end())} + 1;
+}
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {
   std::vector<TokenId> tokens;

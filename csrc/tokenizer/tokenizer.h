@@ -24,6 +24,9 @@ class Tokenizer {
             std::string lead = "");
 
   std::size_t vocabulary_size() const noexcept { return vocabulary_->size(); }
+  // Rows of logits must be at least so wide: one more than the greatest id of a token that a text
+  // can have. Special tokens behind it need no logit.
+  std::size_t row_size() const noexcept { return row_size_; }
   const std::string& token_bytes(TokenId token) const noexcept { return vocabulary_->bytes(token); }
   const Vocabulary& vocabulary() const noexcept { return *vocabulary_; }
   const std::string& lead() const noexcept { return lead_; }
@@ -48,6 +51,7 @@ class Tokenizer {
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const TokenizerFamily> family_;
   std::string lead_;
+  std::size_t row_size_;
 };
 
 }  // namespace nextbyte

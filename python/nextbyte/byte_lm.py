@@ -77,10 +77,11 @@ class ByteLM:
         start_token: int | _FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
     ) -> None:
-        if backend.vocab_size < tokenizer.vocab_size:
+        # Special tokens behind the row's end are no loss: Gemma's files have one.
+        if backend.vocab_size < tokenizer.compiled.row_size:
             raise InvalidInputError(
                 f"the model's rows have {backend.vocab_size} logits, but the tokenizer has "
-                f"{tokenizer.vocab_size} tokens: they do not belong together"
+                f"{tokenizer.compiled.row_size} tokens: they do not belong together"
             )
         if isinstance(start_token, _FromBackend):
             start_token = getattr(backend, "start_token", None)

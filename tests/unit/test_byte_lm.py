@@ -223,9 +223,16 @@ def test_probabilities_of_all_texts_sum_to_one(tokenizers):
 
 
 def test_a_model_narrower_than_the_tokenizer(tokenizers):
-    backend = FunctionBackend(lambda contexts: np.zeros((len(contexts), 5)))
-    with pytest.raises(InvalidInputError, match=r"5 logits.*7 tokens.*do not belong together"):
+    backend = FunctionBackend(lambda contexts: np.zeros((len(contexts), 2)))
+    with pytest.raises(InvalidInputError, match=r"2 logits.*3 tokens.*do not belong together"):
         ByteLM(tokenizers["ab_with_specials"], backend)
+
+
+def test_special_tokens_behind_the_rows_need_no_logit(tokenizers):
+    """Gemma's tokenizer has one token more than its text models have logits."""
+    backend = FunctionBackend(lambda contexts: np.zeros((len(contexts), 3)))
+    law = ByteLM(tokenizers["ab_with_specials"], backend).start(b"a").next_byte_logprobs()
+    assert abs(np.exp(law).sum() - 1) < 1e-12
 
 
 @pytest.mark.parametrize("token", [-1, 7, 10**20])

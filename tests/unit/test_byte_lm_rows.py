@@ -142,8 +142,8 @@ def test_an_error_of_the_function_itself_passes_through(tokenizers):
 
 def test_a_function_that_is_wrong_from_the_start(tokenizers):
     tokenizer = tokenizers["ab_with_specials"]
-    with pytest.raises(InvalidInputError, match=r"6 logits.*7 tokens.*do not belong together"):
-        ByteLM.from_function(tokenizer, lambda contexts: np.zeros((len(contexts), 6)))
+    with pytest.raises(InvalidInputError, match=r"2 logits.*3 tokens.*do not belong together"):
+        ByteLM.from_function(tokenizer, lambda contexts: np.zeros((len(contexts), 2)))
     with pytest.raises(BackendError, match="int64"):
         ByteLM.from_function(tokenizer, lambda contexts: np.zeros((len(contexts), 7), int))
     with pytest.raises(BackendError, match="shape"):
