@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Tokenizer(TokenizerInspection):
-    """A byte-level BPE tokenizer with its exact cover encodings.
+    """A tokenizer of any family, with the cover encodings of byte prefixes.
 
     Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
-    special or added token in it is encoded like any other text.
+    special token in it is encoded like any other text.
 
     Examples
     --------
@@ -200,7 +200,7 @@ class Tokenizer(TokenizerInspection):
         TokenizerFormatError
             The file is missing, is no GGUF file, is damaged, or contradicts itself.
         UnsupportedTokenizerError
-            Another model than "gpt2" (byte-level BPE), or an unknown pre-tokenizer.
+            A model that loses text (WordPiece), or an unknown pre-tokenizer.
         """
         path = Path(path)
         require_file(path, "GGUF file")
