@@ -61,6 +61,20 @@ TokenizerPointer from_ranks(const TokenBytes& token_bytes,
   return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
 }
 
+TokenizerPointer from_last_steps(const TokenBytes& token_bytes,
+                                 const LastStepRows& last_steps,
+                                 const std::vector<std::string>& stages,
+                                 bool whole_pieces,
+                                 const std::string& normal_form,
+                                 const std::vector<TokenId>& added) {
+  std::vector<std::string> tokens = to_strings(token_bytes);
+  const std::vector<LastStep> steps = to_last_steps(last_steps);
+  const nb::gil_scoped_release released;
+  auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
+  BpeMerges compiled = BpeMerges::from_last_steps(vocabulary->token_bytes(), steps);
+  return compile(std::move(vocabulary), std::move(compiled), stages, whole_pieces, normal_form);
+}
+
 }  // namespace
 
 void register_byte_pairs(nb::module_& m) {
@@ -92,6 +106,20 @@ void register_byte_pairs(nb::module_& m) {
                 " *, whole_pieces: bool, normal_form: str, added: collections.abc.Sequence[int]) "
                 "-> CompiledTokenizer"),
         "Byte-level BPE from tiktoken ranks; 2**32 - 1 for ids that take no part in merges.");
+  m.def("compile_byte_pair_last_steps",
+        &from_last_steps,
+        nb::arg("token_bytes"),
+        nb::arg("last_steps"),
+        nb::arg("stages"),
+        nb::kw_only(),
+        nb::arg("whole_pieces"),
+        nb::arg("normal_form"),
+        nb::arg("added"),
+        nb::sig("def compile_byte_pair_last_steps(token_bytes: list[bytes], "
+                "last_steps: numpy.typing.NDArray[numpy.uint32], "
+                "stages: collections.abc.Sequence[str], *, whole_pieces: bool, normal_form: str, "
+                "added: collections.abc.Sequence[int]) -> CompiledTokenizer"),
+        "Byte-level BPE from what last_steps() said of it before.");
 }
 
 }  // namespace nextbyte

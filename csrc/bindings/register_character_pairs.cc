@@ -85,6 +85,19 @@ TokenizerPointer from_ranks(const TokenBytes& token_bytes,
   });
 }
 
+TokenizerPointer from_last_steps(const TokenBytes& token_bytes,
+                                 const LastStepRows& last_steps,
+                                 const std::vector<TokenId>& byte_tokens,
+                                 bool has_lead,
+                                 const std::vector<TokenId>& added) {
+  std::vector<std::string> tokens = to_strings(token_bytes);
+  const std::vector<LastStep> steps = to_last_steps(last_steps);
+  const nb::gil_scoped_release released;
+  return compile(std::move(tokens), byte_tokens, has_lead, added, [&](const auto& pieces) {
+    return BpeMerges::from_last_steps(pieces, steps);
+  });
+}
+
 }  // namespace
 
 void register_character_pairs(nb::module_& m) {
@@ -111,6 +124,19 @@ void register_character_pairs(nb::module_& m) {
         nb::arg("added"),
         "BPE over characters where all splits of a token merge with its rank; 2**32 - 1 for ids "
         "that take no part.");
+  m.def("compile_character_pair_last_steps",
+        &from_last_steps,
+        nb::arg("token_bytes"),
+        nb::arg("last_steps"),
+        nb::kw_only(),
+        nb::arg("byte_tokens"),
+        nb::arg("has_lead"),
+        nb::arg("added"),
+        nb::sig("def compile_character_pair_last_steps(token_bytes: list[bytes], "
+                "last_steps: numpy.typing.NDArray[numpy.uint32], *, "
+                "byte_tokens: collections.abc.Sequence[int], has_lead: bool, "
+                "added: collections.abc.Sequence[int]) -> CompiledTokenizer"),
+        "BPE over characters from what last_steps() said of it before.");
 }
 
 }  // namespace nextbyte

@@ -1,5 +1,6 @@
 // Binds what people look at: figures of a tokenizer, covers of a prefix grouped by context.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
@@ -40,6 +41,20 @@ std::vector<CoverGroup> groups(const TokenizerPointer& tokenizer,
   return cover_groups(tracker, examples);
 }
 
+nb::object last_steps(const Tokenizer& tokenizer) {
+  const BpeMerges* merges = tokenizer.family().merges();
+  if (merges == nullptr) return nb::none();
+  const std::vector<LastStep> steps = merges->last_steps();
+  auto* data = new std::uint32_t[3 * steps.size()];
+  const nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<std::uint32_t*>(p); });
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    data[3 * i] = steps[i].left;
+    data[3 * i + 1] = steps[i].right;
+    data[3 * i + 2] = steps[i].at;
+  }
+  return nb::cast(nb::ndarray<nb::numpy, std::uint32_t>(data, {steps.size(), 3}, owner));
+}
+
 }  // namespace
 
 void register_figures(nb::module_& m) {
@@ -71,6 +86,13 @@ void register_figures(nb::module_& m) {
       nb::arg("tokenizer"),
       nb::sig("def merge_figures(tokenizer: CompiledTokenizer) -> MergeFigures | None"),
       "Properties of the merges behind a tokenizer, None if it has none.");
+  m.def("last_steps",
+        &last_steps,
+        nb::arg("tokenizer"),
+        nb::sig("def last_steps(tokenizer: CompiledTokenizer) -> "
+                "numpy.typing.NDArray[numpy.uint32] | None"),
+        "By token id (left, right, moment): what compiling its merges found out, which the "
+        "functions compile_..._last_steps take. None if it has no merges.");
   m.def("cover_groups",
         &groups,
         nb::arg("tokenizer"),

@@ -26,6 +26,15 @@ std::vector<Merge> to_merges(const MergeRows& rows) {
   return merges;
 }
 
+std::vector<LastStep> to_last_steps(const LastStepRows& rows) {
+  std::vector<LastStep> steps;
+  steps.reserve(rows.shape(0));
+  for (std::size_t k = 0; k < rows.shape(0); ++k) {
+    steps.push_back({rows(k, 0), rows(k, 1), rows(k, 2)});
+  }
+  return steps;
+}
+
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
                           std::string lead,

@@ -24,8 +24,12 @@ using TokenBytes = nanobind::typed<nanobind::list, nanobind::bytes>;
 using MergeRows = nanobind::
     ndarray<const std::uint32_t, nanobind::shape<-1, 3>, nanobind::c_contig, nanobind::device::cpu>;
 
+// Rows (left, right, moment) by token id, see LastStep.
+using LastStepRows = MergeRows;
+
 std::vector<std::string> to_strings(const TokenBytes& tokens);
 std::vector<Merge> to_merges(const MergeRows& rows);
+std::vector<LastStep> to_last_steps(const LastStepRows& rows);
 
 // "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
 NormalForm normal_form_named(const std::string& name);

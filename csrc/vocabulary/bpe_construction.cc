@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "support/counting_sort.h"
 #include "support/error.h"
 #include "text/unicode.h"
 #include "vocabulary/bpe_merges.h"
@@ -22,20 +23,13 @@ namespace {
 // them would take most of the time.
 constexpr std::size_t kAhead = 12;
 
-// Indices of `values`, stably sorted by value.
-std::vector<std::uint32_t> counting_sort(const std::vector<std::uint32_t>& values) {
-  std::uint32_t greatest = 0;
-  for (const std::uint32_t value : values) greatest = std::max(greatest, value);
-  std::vector<std::uint32_t> start(std::size_t{greatest} + 2, 0);
-  for (const std::uint32_t value : values) ++start[value + 1];
-  std::partial_sum(start.begin(), start.end(), start.begin());
-  std::vector<std::uint32_t> order(values.size());
-  for (std::uint32_t i = 0; i < values.size(); ++i) order[start[values[i]]++] = i;
-  return order;
+// The most bytes that a base symbol has.
+std::size_t longest_base_symbol(BaseSymbols base) noexcept {
+  return base == BaseSymbols::kBytes ? 1 : 4;
 }
 
 bool is_base_symbol(std::string_view bytes, BaseSymbols base) noexcept {
-  if (bytes.empty()) return false;
+  if (bytes.empty() || bytes.size() > longest_base_symbol(base)) return false;
   return (base == BaseSymbols::kBytes ? 1 : decode_scalar(bytes, 0).length) == bytes.size();
 }
 
@@ -130,8 +124,16 @@ void BpeMerges::add_base_symbol(std::string_view bytes, TokenId t) {
 }
 
 bool BpeMerges::add_if_last_step(const Merge& merge, RankKey rank) {
+  if (!is_canonical_alone(merge.left) || !is_canonical_alone(merge.right) ||
+      crosses_below(merge.left, merge.right)) {
+    return false;
+  }
+  add_last_step(merge, rank);
+  return true;
+}
+
+void BpeMerges::add_last_step(const Merge& merge, RankKey rank) {
   const auto [l, r, m] = merge;
-  if (!is_canonical_alone(l) || !is_canonical_alone(r) || crosses_below(l, r)) return false;
   const RankKey left_last = left_[l].last;
   const RankKey right_last = left_[r].last;
   const RankKey last = std::max({left_last, right_last, rank});
@@ -140,7 +142,6 @@ bool BpeMerges::add_if_last_step(const Merge& merge, RankKey rank) {
   fireable_.insert(l, r, rank, m);
   euler_order_.push_back(m);
   is_proper_ = is_proper_ && last == rank;
-  return true;
 }
 
 void BpeMerges::prefetch(const Merge& merge) const noexcept {
@@ -167,9 +168,8 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
 
   BpeMerges built(tokens.size(), std::min(tokens.size(), merges.size()));
   std::unordered_set<std::string_view> symbols;
-  std::size_t taking_part = 0;
   for (TokenId t = 0; t < tokens.size(); ++t) {
-    taking_part += tokens[t].empty() ? 0 : 1;
+    built.takes_part_[t] = !tokens[t].empty();
     if (!is_base_symbol(tokens[t], base)) continue;
     if (symbols.insert(tokens[t]).second) built.add_base_symbol(tokens[t], t);
   }
@@ -181,7 +181,7 @@ BpeMerges BpeMerges::from_merges(const std::vector<std::string>& tokens,
       built.add_if_last_step(merges[k], k + 1);
     }
   }
-  built.finish(taking_part);
+  built.finish();
   return built;
 }
 
@@ -238,27 +238,35 @@ BpeMerges BpeMerges::from_ranks(const std::vector<std::string>& tokens,
 
   BpeMerges built(tokens.size(), owners.ids.size());
   const std::vector<TokenId> by_length = counting_sort(lengths);
+  bool may_be_base = true;
   for (std::size_t at = tokens.size() - owners.ids.size(); at < by_length.size(); ++at) {
-    if (at + kAhead < by_length.size()) {
+    if (at + 2 * kAhead < by_length.size()) {
+      __builtin_prefetch(&first[by_length[at + 2 * kAhead]]);
       const Merge& ahead = first[by_length[at + kAhead]];
       if (ahead.left != kNoToken) built.prefetch(ahead);
     }
     const TokenId t = by_length[at];
-    if (is_base_symbol(bytes[t], base)) built.add_base_symbol(bytes[t], t);
+    if (may_be_base) {
+      may_be_base = bytes[t].size() <= longest_base_symbol(base);
+      if (is_base_symbol(bytes[t], base)) built.add_base_symbol(bytes[t], t);
+    }
     if (first[t].left == kNoToken || built.add_if_last_step(first[t], ranks[t] + 1)) continue;
     find_others(t);
     for (const auto& [_, merge] : others) {
       if (built.add_if_last_step(merge, ranks[t] + 1)) break;
     }
   }
-  built.finish(taking_part.size());
+  for (const TokenId t : taking_part) built.takes_part_[t] = true;
+  built.finish();
   return built;
 }
 
 // Lays out the left forest: children grouped by parent and sorted by barrier, then Euler numbers.
-void BpeMerges::finish(std::size_t num_taking_part) {
+void BpeMerges::finish() {
   const std::vector<TokenId> order = std::move(euler_order_);  // parts before wholes
-  num_not_canonical_alone_ = num_taking_part - order.size();
+  num_not_canonical_alone_ =
+      static_cast<std::size_t>(std::count(takes_part_.begin(), takes_part_.end(), true)) -
+      order.size();
 
   group_.assign(num_tokens() + 1, 0);
   std::size_t num_merges = 0;

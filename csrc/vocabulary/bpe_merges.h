@@ -34,6 +34,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +48,20 @@ namespace nextbyte {
 // One line of a merge list. Its rank is its index in the list; lower ranks merge first.
 struct Merge {
   TokenId left, right, result;
+};
+
+// How a token comes about: the last step of its own run. What construction has to find out, and all
+// that a second construction of the same merges needs.
+struct LastStep {
+  // In place of a moment, where there is no step and the token is no base symbol either.
+  static constexpr RankKey kTakesNoPart = kNever;
+  static constexpr RankKey kNotCanonicalAlone = kNever - 1;
+
+  bool is_step() const noexcept { return left != kNoToken; }
+  bool is_base_symbol() const noexcept { return left == kNoToken && at == 0; }
+
+  TokenId left, right;  // kNoToken if there is no step
+  RankKey at;           // 0 for a base symbol
 };
 
 // What BPE starts from: the tokens of one byte, or those of one UTF-8 character. The theory above
@@ -76,6 +91,12 @@ class BpeMerges {
                               const std::vector<std::uint32_t>& ranks,
                               BaseSymbols base = BaseSymbols::kBytes,
                               const ByteStringOrder* order = nullptr);
+
+  // From what last_steps() of the same merges gave, by token id. Takes it for right, apart from
+  // what would lead outside of memory or into a circle: throws TokenizerFormat with the token's id.
+  static BpeMerges from_last_steps(const std::vector<std::string>& tokens,
+                                   std::span<const LastStep> steps);
+  std::vector<LastStep> last_steps() const;
 
   // Does BPE of dec(t) give [t]? Precondition here and below: ids are less than num_tokens().
   bool is_canonical_alone(TokenId t) const noexcept { return left_[t].last != kNever; }
@@ -127,14 +148,18 @@ class BpeMerges {
   };
 
   BpeMerges(std::size_t num_tokens, std::size_t max_merges)
-      : left_(num_tokens), right_(num_tokens), fireable_(max_merges) {
+      : left_(num_tokens),
+        right_(num_tokens),
+        fireable_(max_merges),
+        takes_part_(num_tokens, false) {
     byte_tokens_.fill(kNoToken);
   }
   // Construction: the base symbols first, then last steps in order of length, then finish().
   void add_base_symbol(std::string_view bytes, TokenId t);
   bool add_if_last_step(const Merge& merge, RankKey rank);
+  void add_last_step(const Merge& merge, RankKey rank);
   void prefetch(const Merge& merge) const noexcept;  // what the former will touch
-  void finish(std::size_t num_taking_part);
+  void finish();
   bool crosses_below(TokenId a, TokenId b) const noexcept;
 
   std::vector<SpineSymbol> left_, right_;  // by token id
@@ -148,6 +173,7 @@ class BpeMerges {
   std::vector<RankKey> child_barrier_;    // of p in each, greatest first
   std::vector<std::uint32_t> child_end_;  // first Euler number after that child's subtree
   std::vector<Successor> successors_;     // what p merges with, by rank
+  std::vector<bool> takes_part_;          // by token id
   std::size_t num_not_canonical_alone_ = 0;
   bool is_proper_ = true;
 };

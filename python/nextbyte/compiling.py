@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,12 +49,22 @@ def compile_tokenizer(description: TokenizerDescription) -> _core.CompiledTokeni
         raise type(error)(f"{description.source}: {error!s:.1000}") from None
 
 
+def with_last_steps(
+    description: TokenizerDescription, compiled: _core.CompiledTokenizer
+) -> TokenizerDescription:
+    """Return the description with what compiling it found out, to compile it again in less time."""
+    model = description.model
+    if not isinstance(model, BytePairs | CharacterPairs) or model.last_steps is not None:
+        return description
+    return replace(description, model=replace(model, last_steps=_core.last_steps(compiled)))
+
+
 def _require_dense(description: TokenizerDescription) -> None:
     """Refuse ids far beyond the number of tokens, which make a small file a large tokenizer."""
     size = len(description.token_bytes)
     if size <= _FREE_HOLES:
         return
-    tokens = sum(map(bool, description.token_bytes)) + len(description.special_tokens)
+    tokens = size - description.token_bytes.count(b"") + len(description.special_tokens)
     if size - tokens > _FREE_HOLES + _HOLES_PER_TOKEN * tokens:
         raise TokenizerFormatError(
             f"{description.source}: its ids go up to {size - 1}, but only {tokens} of them have a "
@@ -64,6 +75,15 @@ def _require_dense(description: TokenizerDescription) -> None:
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
     if model.unknown:
         raise UnsupportedTokenizerError(model.unknown)
+    if model.last_steps is not None:
+        return _core.compile_byte_pair_last_steps(
+            description.token_bytes,
+            merge_rows(model.last_steps),
+            model.stages,
+            whole_pieces=model.whole_pieces,
+            normal_form=model.normal_form,
+            added=description.added_tokens,
+        )
     if model.merges is not None:
         return _core.compile_byte_pair_merges(
             description.token_bytes,
@@ -95,7 +115,15 @@ def merge_rows(
 def _character_pairs(
     description: TokenizerDescription, model: CharacterPairs
 ) -> _core.CompiledTokenizer:
-    if model.merges is not None:
+    if model.last_steps is not None:
+        compiled = _core.compile_character_pair_last_steps(
+            description.token_bytes,
+            merge_rows(model.last_steps),
+            byte_tokens=model.byte_tokens,
+            has_lead=model.has_lead,
+            added=description.added_tokens,
+        )
+    elif model.merges is not None:
         compiled = _core.compile_character_pair_merges(
             description.token_bytes,
             merge_rows(model.merges),

@@ -1,7 +1,7 @@
 """Keeps the descriptions of large tokenizer files on disk, so that a second load parses nothing.
 
-What is kept is the plain `TokenizerDescription`, not what the core makes of it: compiling takes
-less time than reading compiled tables would save. The name of an entry is a SHA-256 over all that
+What is kept is the plain `TokenizerDescription`, with what compiling it found out about its merges
+(docs/adr/0023), and not all that the core makes of it. The name of an entry is a SHA-256 over all that
 decides about it: the content of the file (its name and times prove nothing, and hashing 20 MB takes
 some 15 milliseconds), the loader and its options, and the code of the loaders themselves, so that
 no entry outlives a change of them. An entry carries a checksum; what does not check is no entry.
@@ -19,7 +19,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,7 @@ from nextbyte.models.cache import cache_directory, sha256_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["described"]
+__all__ = ["Entry", "look_up"]
 
 SWITCH: Final = "NEXTBYTE_TOKENIZER_CACHE"
 SUFFIX: Final = ".description"
@@ -53,15 +53,35 @@ _STALE: Final = 3600.0  # seconds after which a temporary file has no writer any
 _DAMAGE: Final = (AttributeError, ImportError, LookupError, OverflowError, TypeError, ValueError)
 
 
-def described(
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A description, and where it is to be kept if it was not found there."""
+
+    description: TokenizerDescription
+    source: Path
+    path: Path | None = None
+    key: str = ""
+    state: tuple[int, int] = (0, 0)  # of the source before it was read
+
+    def keep(self, description: TokenizerDescription) -> None:
+        """Write it for the next time, in place of `self.description`; nothing if it was found."""
+        if self.path is None:
+            return
+        with contextlib.suppress(OSError):
+            # Otherwise the source may have been written while it was read.
+            if _state(self.source) == self.state:
+                _write(self.path, self.key, description)
+
+
+def look_up(
     source: Path,
     load: Callable[[], TokenizerDescription],
     *,
     loader: str,
     options: Mapping[str, Any] | None = None,
     cache: bool = True,
-) -> TokenizerDescription:
-    """Return `load()`, or what it returned for the same content before.
+) -> Entry:
+    """Return `load()`, or what was kept of it for the same content before.
 
     Parameters
     ----------
@@ -77,26 +97,25 @@ def described(
         False to neither look nor keep.
     """
     if not cache or os.environ.get(SWITCH, "1") == "0":
-        return _loaded(load)
+        return Entry(_loaded(load), source)
     try:
-        before = source.stat()
-        if not MIN_SOURCE <= before.st_size <= MAX_SOURCE:
-            return _loaded(load)
+        before = _state(source)
+        if not MIN_SOURCE <= before[0] <= MAX_SOURCE:
+            return Entry(_loaded(load), source)
         folder = cache_directory() / "tokenizers"
         key = _key(sha256_of(source), loader, options or {})
     except (OSError, NextByteError, TypeError, ValueError):  # the last two: odd options
-        return _loaded(load)
+        return Entry(_loaded(load), source)
     path = folder / f"{key}{SUFFIX}"
     found = _read(path, key)
     if found is not None:
-        return replace(found, source=str(source))
-    description = _loaded(load)
-    with contextlib.suppress(OSError):
-        after = source.stat()
-        # Otherwise it may have been written while it was read.
-        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
-            _write(path, key, description)
-    return description
+        return Entry(replace(found, source=str(source)), source)
+    return Entry(_loaded(load), source, path, key, before)
+
+
+def _state(source: Path) -> tuple[int, int]:
+    status = source.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _loaded(load: Callable[[], TokenizerDescription]) -> TokenizerDescription:

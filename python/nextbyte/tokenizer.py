@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nextbyte import _core
-from nextbyte.compiling import check_compiled, compile_tokenizer
-from nextbyte.description_cache import described
+from nextbyte.compiling import check_compiled, compile_tokenizer, with_last_steps
+from nextbyte.description_cache import Entry, look_up
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
 from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
@@ -108,14 +108,14 @@ class Tokenizer(TokenizerInspection):
         if path.is_dir():
             path /= "tokenizer.json"
         require_file(path, "tokenizer.json")
-        description = described(
+        entry = look_up(
             path,
             lambda: load_any(path, ignore_added_words=ignore_added_words, validate=validate),
             loader=f"any {path.suffix.lower()}",
             options={"ignore_added_words": ignore_added_words, "validate": validate},
             cache=cache,
         )
-        return cls(description, validate=validate)
+        return cls._of_entry(entry, validate=validate)
 
     @classmethod
     def from_pretrained(
@@ -160,14 +160,14 @@ class Tokenizer(TokenizerInspection):
         """
         path = Path(path)
         require_file(path, "rank file")
-        description = described(
+        entry = look_up(
             path,
             lambda: load_tiktoken(path, pattern=pattern, special_tokens=special_tokens),
             loader="tiktoken",
             options={"pattern": pattern, "special_tokens": dict(special_tokens or {})},
             cache=cache,
         )
-        return cls(description, validate=validate)
+        return cls._of_entry(entry, validate=validate)
 
     @classmethod
     def from_gguf(
@@ -204,15 +204,14 @@ class Tokenizer(TokenizerInspection):
         """
         path = Path(path)
         require_file(path, "GGUF file")
-        return cls(
-            described(
-                path,
-                lambda: load_gguf(path, ignore_added_words=ignore_added_words),
-                loader="gguf",
-                options={"ignore_added_words": ignore_added_words},
-                cache=cache,
-            )
+        entry = look_up(
+            path,
+            lambda: load_gguf(path, ignore_added_words=ignore_added_words),
+            loader="gguf",
+            options={"ignore_added_words": ignore_added_words},
+            cache=cache,
         )
+        return cls._of_entry(entry)
 
     @classmethod
     def from_tekken(cls, path: str | os.PathLike[str], *, cache: bool = True) -> Tokenizer:
@@ -235,7 +234,15 @@ class Tokenizer(TokenizerInspection):
         """
         path = Path(path)
         require_file(path, "tekken.json")
-        return cls(described(path, lambda: load_tekken(path), loader="tekken", cache=cache))
+        entry = look_up(path, lambda: load_tekken(path), loader="tekken", cache=cache)
+        return cls._of_entry(entry)
+
+    @classmethod
+    def _of_entry(cls, entry: Entry, *, validate: bool = False) -> Tokenizer:
+        """Compile what the cache found, or what it will find the next time."""
+        tokenizer = cls(entry.description, validate=validate)
+        entry.keep(with_last_steps(entry.description, tokenizer._compiled))
+        return tokenizer
 
     @property
     def compiled(self) -> _core.CompiledTokenizer:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nextbyte import Tokenizer, description_cache
-from nextbyte.description_cache import described
+from nextbyte.description_cache import look_up
 from nextbyte.description_codec import encode
 from nextbyte.errors import TokenizerFormatError
 from unit import tiny_tokenizers as tiny
@@ -27,6 +27,13 @@ def cache_folder(tmp_path, monkeypatch):
     monkeypatch.delenv(description_cache.SWITCH, raising=False)
     monkeypatch.setattr(description_cache, "MIN_SOURCE", 0)
     return folder / "tokenizers"
+
+
+def described(source, load, **options):
+    """Look up and keep, as a tokenizer's constructors do."""
+    entry = look_up(source, load, **options)
+    entry.keep(entry.description)
+    return entry.description
 
 
 class Loads:
@@ -308,7 +315,9 @@ description_cache.MIN_SOURCE = 0
 tokens = [bytes([i % 256, i // 256]) for i in range(5000)]
 whole = TokenizerDescription(source="s", token_bytes=tokens, model=BytePairs(stages=[], ranks=[1]))
 for turn in range(40):
-    found = description_cache.described(Path(sys.argv[1]), lambda: whole, loader="x")
+    entry = description_cache.look_up(Path(sys.argv[1]), lambda: whole, loader="x")
+    entry.keep(entry.description)
+    found = entry.description
     assert found.token_bytes == tokens
     for path in Path(sys.argv[2]).glob("*.description"):
         if turn % 3 == int(sys.argv[3]) % 3:

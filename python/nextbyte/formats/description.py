@@ -40,6 +40,9 @@ class BytePairs:
         A whole piece that is in the vocabulary becomes that token, merges or not.
     normal_form
         What texts are normalized to before all else.
+    last_steps
+        What compiling found out of `merges` or `ranks`, and compiling again takes instead of them:
+        `_core.last_steps`. Only the cache sets it.
     unknown
         What of the pre-tokenizer has no place in `stages`, in words: such a tokenizer is not
         compiled. Empty if there is nothing.
@@ -52,6 +55,7 @@ class BytePairs:
     ranks: NDArray[np.uint32] | Sequence[int] | None = None
     whole_pieces: bool = False
     normal_form: NormalForm = "none"
+    last_steps: NDArray[np.uint32] | None = None
     unknown: str = ""
 
     @property
@@ -78,6 +82,8 @@ class CharacterPairs:
     whole_pieces
         Ids of the tokens that stand for their bytes whatever merges say. Refused unless merges say
         the same.
+    last_steps
+        As for `BytePairs`.
     """
 
     family: ClassVar[str] = "BPE over characters"
@@ -88,6 +94,7 @@ class CharacterPairs:
     byte_tokens: list[int] = field(default_factory=list)
     has_lead: bool = False
     whole_pieces: list[int] = field(default_factory=list)
+    last_steps: NDArray[np.uint32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,9 @@ from nextbyte.formats.vocabulary import MAX_TOKENS, arrange_in_order, ranks_in_o
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_SPECIAL: Final = 1 << 16
+"""Special tokens: there is one by number alone, so a short file could ask for millions."""
+
 # Of files without a list of special tokens (before version 8), in order of id.
 _FIRST_SPECIAL_TOKENS: Final = (
     *("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]"),
@@ -49,7 +52,7 @@ def describe_tekken(document: JsonField) -> TokenizerDescription:
         raise document.error("is not a tekken.json file: it has no 'config' and no list 'vocab'")
     config = document["config"]
     size = config["default_vocab_size"].integer(limit=MAX_TOKENS)
-    num_special = config["default_num_special_tokens"].integer(limit=size + 1)
+    num_special = config["default_num_special_tokens"].integer(limit=min(size, MAX_SPECIAL) + 1)
     special_tokens = _special_tokens(document["special_tokens"], num_special)
     tokens = _tokens(document["vocab"], size - num_special)
     token_bytes = arrange_in_order(tokens, num_special, special_tokens, source=document.source)
