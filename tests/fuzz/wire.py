@@ -37,7 +37,7 @@ def _gguf_value(value: Any) -> bytes:
 
 
 def varint(value: int) -> bytes:
-    """Return an integer of the protocol buffer wire format."""
+    """Return an integer of the protocol buffer wire format; negative ones as 64-bit complement."""
     value %= 1 << 64
     parts = bytearray()
     while value >= 0x80:

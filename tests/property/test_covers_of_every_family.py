@@ -8,12 +8,9 @@ from __future__ import annotations
 import pytest
 
 from judge import catalogue, parity, prefixes, witness
-from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
 
 STRINGS = 3000
 RANDOM_PREFIXES = 12
-# Families whose files are not read yet; a name goes when its family comes.
-NOT_YET = {"Mistral v3", "AI21 J2"}
 SMALL = [entry for entry in catalogue.entries() if entry.small]
 
 
@@ -30,12 +27,7 @@ def judged(request, assets):
         path = entry.locate(assets)
     except catalogue.MissingAssetError as reason:
         (pytest.fail if request.config.getoption("--require-model") else pytest.skip)(str(reason))
-    try:
-        ours, plain_words = entry.ours(path)
-    except (TokenizerFormatError, UnsupportedTokenizerError) as reason:
-        if entry.name not in NOT_YET:
-            raise
-        pytest.skip(f"not read yet: {reason}")
+    ours, plain_words = entry.ours(path)
     return entry, ours, entry.reference(path, plain_words=plain_words)
 
 

@@ -5,31 +5,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from fuzz.wire import integer, message
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BPE = 1, 2
-
-
-def varint(value: int) -> bytes:
-    """Write an integer; negative ones as 64-bit two's complement."""
-    value %= 1 << 64
-    parts = bytearray()
-    while value >= 0x80:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])
-
-
-def message(number: int, data: bytes) -> bytes:
-    """Write a field that holds bytes."""
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def integer(number: int, value: int) -> bytes:
-    """Write a field that holds an integer."""
-    return varint(number << 3) + varint(value)
 
 
 def piece(text: str, score: float = 0.0, kind: int = NORMAL) -> bytes:
