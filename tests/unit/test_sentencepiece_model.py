@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
+from fuzz.wire import integer, message, varint
 from nextbyte.errors import TokenizerFormatError
 from nextbyte.formats.sentencepiece_model import (
     ModelType,
@@ -24,11 +25,8 @@ from unit.sentencepiece_files import (
     BPE,
     UNKNOWN,
     byte_pieces,
-    integer,
-    message,
     model,
     piece,
-    varint,
 )
 
 MISTRAL = sorted(
