@@ -108,8 +108,10 @@ SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsig
   // Inside a character few tokens can follow, and each of them is sensitive.
   if (start.at_character_boundary()) common.normal = kNeutralNormalForm;
   return by_state_.get(start, [&] {
-    if (start == common) return live_tokens(start, flags);
-    return with_past(*mask(common, flags), start, flags);
+    BitSet made =
+        start == common ? live_tokens(start, flags) : with_past(*mask(common, flags), start, flags);
+    made.summarize();
+    return made;
   });
 }
 
