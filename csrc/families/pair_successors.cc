@@ -8,13 +8,6 @@
 namespace nextbyte {
 namespace {
 
-// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
-constexpr std::size_t kCachedMasks = 1024;
-
-// Pair tests that fail before a mask of all invalid successors (20 to 40 us, cached) is used
-// instead.
-constexpr std::size_t kMaxPairTests = 32;
-
 // Intervals of Euler numbers known to be invalid that are looked at for each token.
 constexpr std::size_t kKnownIntervals = 4;
 
@@ -24,8 +17,13 @@ std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t inde
 
 }  // namespace
 
-InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges, const TokenTable& table)
-    : merges_(&merges), table_(&table), by_last_token_(kCachedMasks) {
+InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges,
+                                     const TokenTable& table,
+                                     Limits limits)
+    : merges_(&merges),
+      table_(&table),
+      max_pair_tests_(limits.pair_tests),
+      by_last_token_(limits.cached_masks) {
   euler_to_rank_.reserve(merges.euler_order().size());
   rank_to_euler_.assign(table.size(), kNoRank);
   block_ranges_.resize((table.size() + kWordBits - 1) / kWordBits);
@@ -82,7 +80,7 @@ bool InvalidSuccessors::any_valid(TokenId last_token,
       const auto [begin, end] = merges_->invalid_around(last_token, table_->order()[rank]);
       if (begin == end) return true;
       known[tests % kKnownIntervals] = {begin, end - begin};
-      if (++tests < kMaxPairTests) continue;
+      if (++tests < max_pair_tests_) continue;
       return candidates.any_outside(*after(last_token), rank + 1, last);
     }
   }

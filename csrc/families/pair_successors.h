@@ -19,8 +19,14 @@ namespace nextbyte {
 // thread-safe; the masks are cached.
 class InvalidSuccessors {
  public:
-  // Both outlive this. Tokens without a rank are left out.
-  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table);
+  // Both outlive this. Tokens without a rank are left out. The limits are there for the checks.
+  struct Limits {
+    std::size_t pair_tests = 32;      // that fail, in one question, before a mask is made
+    std::size_t cached_masks = 1024;  // 6 KB (49k tokens) to 33 KB (262k): at most 2 * 33 MB
+  };
+  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table)
+      : InvalidSuccessors(merges, table, Limits()) {}
+  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table, Limits limits);
 
   std::shared_ptr<const BitSet> after(TokenId last) const;
   bool pair_ok(TokenId last, Rank rank) const noexcept {
@@ -36,6 +42,7 @@ class InvalidSuccessors {
   };
   const BpeMerges* merges_;
   const TokenTable* table_;
+  std::size_t max_pair_tests_;
   std::vector<Rank> euler_to_rank_;
   std::vector<std::uint32_t> rank_to_euler_;  // kNoRank: not canonical alone
   std::vector<EulerRange> block_ranges_;      // of each kWordBits ranks; first > last: of none

@@ -53,6 +53,14 @@ class BitSet {
   void clear(std::size_t index) noexcept {
     words_[index / kWordBits - first_word_] &= ~(std::uint64_t{1} << (index % kWordBits));
   }
+  // Leaves only the members of `other`.
+  void intersect(const BitSet& other) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.word(first_word_ + i);
+  }
+  // Leaves only the members that are not in `other`.
+  void subtract(const BitSet& other) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~other.word(first_word_ + i);
+  }
   // The union of two sets with room for different ranges.
   BitSet united(const BitSet& other) const {
     const std::size_t first = std::min(first_word_, other.first_word_);

@@ -261,17 +261,6 @@ void check_vocabulary(Vocabulary& v, Random& random, Tally& tally) {
       for (std::uint32_t k = first; k < last; ++k) from_intervals.insert(bpe.euler_order()[k]);
     }
     expect(from_intervals == invalid, "invalid_successors", a);
-    for (const TokenId b : canonical) {
-      const auto [first, last] = bpe.invalid_around(a, b);
-      expect((first == last) == !invalid.contains(b), "invalid_around", a, b);
-      if (first == last) continue;
-      const std::uint32_t number = bpe.euler_number(b);
-      expect(bpe.euler_order()[number] == b, "euler_number", b);
-      expect(first <= number && number < last, "invalid_around leaves the token out", a, b);
-      for (std::uint32_t k = first; k < last; ++k) {
-        expect(invalid.contains(bpe.euler_order()[k]), "invalid_around has a valid one", a, b);
-      }
-    }
   }
 
   // Locality: all tokens canonical alone and all adjacent pairs ok <=> the sequence is BPE's own.

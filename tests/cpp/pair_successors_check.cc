@@ -56,6 +56,21 @@ std::shared_ptr<const BitSet> random_set(Random& random,
   return std::make_shared<const BitSet>(std::move(set));
 }
 
+// An interval of invalid tokens around each invalid one, and none around the others.
+void check_intervals(const BpeMerges& merges, TokenId a) {
+  const std::vector<TokenId>& order = merges.euler_order();
+  for (std::uint32_t number = 0; number < order.size(); ++number) {
+    require(merges.euler_number(order[number]) == number, "euler_number");
+    const auto [first, last] = merges.invalid_around(a, order[number]);
+    require((first == last) == merges.pair_ok(a, order[number]), "invalid_around");
+    if (first == last) continue;
+    require(first <= number && number < last, "invalid_around leaves the token out");
+    for (std::uint32_t k = first; k < last; ++k) {
+      require(!merges.pair_ok(a, order[k]), "invalid_around has a valid one");
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -70,10 +85,12 @@ int main() {
     }
     const BpeMerges merges = BpeMerges::from_ranks(tokens, ranks);
     const TokenTable table(tokens);
-    const InvalidSuccessors invalid(merges, table);
+    // Masks early or late, and mostly forgotten.
+    const InvalidSuccessors invalid(merges, table, {1 + below(random, 40), 1 + below(random, 3)});
     const auto size = static_cast<Rank>(table.size());
     for (int k = 0; k < 40; ++k) {
       const auto last_token = static_cast<TokenId>(below(random, tokens.size()));
+      if (k < 4) check_intervals(merges, last_token);
       const auto free = below(random, 2) == 0 ? nullptr : random_set(random, merges, table, 400);
       const auto bound = random_set(
           random, merges, table, 1 + static_cast<unsigned>(below(random, 3) * below(random, 90)));
