@@ -22,6 +22,9 @@ namespace {
 using Row = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ContextPointer = std::shared_ptr<Context>;
 
+// Bytes that are pushed without letting go of Python's lock: some microseconds.
+constexpr std::size_t kShortPush = 16;
+
 // nanobind holds shared_ptr<Context>; the core hands out shared_ptr<const Context>. Python has no
 // way to change a Context, so taking the const away and putting it back is sound.
 ContextPointer to_python(const ByteStream::ContextPointer& context) {
@@ -81,6 +84,11 @@ void register_byte_stream(nb::module_& m) {
           "push",
           [](ByteStream& s, const nb::bytes& data) {
             const std::string_view bytes(data.c_str(), data.size());
+            // Letting go of the lock costs as much as a byte does.
+            if (bytes.size() <= kShortPush) {
+              s.push(bytes);
+              return;
+            }
             const nb::gil_scoped_release released;
             s.push(bytes);
           },

@@ -69,11 +69,12 @@ LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,
 
 bool CoverTracker::push(std::uint8_t byte) {
   const TokenTable& table = tokenizer_->table();
-  std::vector<LiveContext> next;
-  next.reserve(live_.size() + 2);
   const std::size_t position = size_ + 1;
-  std::vector<LiveContext> started;
-  for (const LiveContext& live : live_) {
+  // First only look: a live context goes on from here, or nothing has changed.
+  scratch_.next.clear();
+  scratch_.started.clear();
+  for (std::size_t i = 0; i < live_.size(); ++i) {
+    const LiveContext& live = live_[i];
     TokenTable::Cursor cursor = live.cursor;
     if (!table.step(cursor, byte)) continue;
     Rank rest = cursor.first;  // first token that reaches past the new end
@@ -81,23 +82,31 @@ bool CoverTracker::push(std::uint8_t byte) {
       ++rest;
       if (live.allowed->test(exact)) {
         const ContextState state = tokenizer_->advance(live.context->state(), exact);
-        started.push_back(enter(
+        scratch_.started.push_back(enter(
             std::make_shared<const Context>(live.context, table.order()[exact], state, position),
             table.root()));
       }
     }
-    if (live.allowed->any(rest, cursor.last)) next.push_back({live.context, cursor, live.allowed});
+    if (live.allowed->any(rest, cursor.last)) scratch_.next.emplace_back(i, cursor);
   }
-  std::move(started.begin(), started.end(), std::back_inserter(next));
-  if (next.empty()) return false;
+  if (scratch_.next.empty() && scratch_.started.empty()) return false;
 
   auto frame = std::make_shared<Frame>();
-  frame->previous = frame_;
   frame->byte = byte;
-  frame->entries.reserve(next.size());
-  for (const LiveContext& live : next) frame->entries.push_back({live.context, live.cursor});
+  const std::size_t alive = scratch_.next.size() + scratch_.started.size();
+  frame->entries.reserve(alive);
+  live_.reserve(alive);  // from here on nothing throws
+  // Survivors only move forward, in order, so none is overwritten before it is read.
+  std::size_t kept = 0;
+  for (const auto& [index, cursor] : scratch_.next) {
+    if (index != kept) live_[kept] = std::move(live_[index]);
+    live_[kept++].cursor = cursor;
+  }
+  live_.resize(kept);
+  for (LiveContext& live : scratch_.started) live_.push_back(std::move(live));
+  for (const LiveContext& live : live_) frame->entries.push_back({live.context, live.cursor});
+  frame->previous = std::move(frame_);
   frame_ = std::move(frame);
-  live_ = std::move(next);
   size_ = position;
   return true;
 }
@@ -127,19 +136,23 @@ std::string CoverTracker::bytes() const {
   return bytes;
 }
 
-std::shared_ptr<const Context> CoverTracker::common_ancestor() const {
-  std::shared_ptr<const Context> ancestor = live_.front().context;
+const Context& CoverTracker::base() const noexcept {
+  const Context* ancestor = live_.front().context.get();
   for (const LiveContext& live : live_) {
     const Context* other = live.context.get();
-    while (ancestor.get() != other) {
-      if (ancestor->depth() >= other->depth()) {
-        ancestor = ancestor->shared_parent();
-      } else {
-        other = other->parent();
-      }
+    while (ancestor != other) {
+      const Context*& deeper = ancestor->depth() >= other->depth() ? ancestor : other;
+      deeper = deeper->parent();
     }
   }
-  return ancestor;
+  return *ancestor;
+}
+
+std::shared_ptr<const Context> CoverTracker::common_ancestor() const {
+  const Context* const ancestor = &base();
+  const std::shared_ptr<const Context>* owner = &live_.front().context;
+  while (owner->get() != ancestor) owner = &(*owner)->shared_parent();
+  return *owner;
 }
 
 std::vector<CoverEncoding> cover_encodings(const CoverTracker& tracker) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tokenizer/tokenizer.h"
@@ -99,6 +100,7 @@ class CoverTracker {
   std::span<const LiveContext> live() const noexcept { return live_; }
   // The deepest context that all live contexts descend from (or are). O(live tokens).
   std::shared_ptr<const Context> common_ancestor() const;
+  const Context& base() const noexcept;  // the same, while the stream stays as it is
   const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
   const std::shared_ptr<const Tokenizer>& shared_tokenizer() const noexcept { return tokenizer_; }
 
@@ -114,12 +116,24 @@ class CoverTracker {
     std::vector<Entry> entries;
     std::uint8_t byte = 0;
   };
+  // Room that push() keeps; nothing of it is state, so copies begin with their own.
+  struct Scratch {
+    Scratch() = default;
+    Scratch(const Scratch&) noexcept {}
+    Scratch(Scratch&&) = default;
+    Scratch& operator=(const Scratch&) noexcept { return *this; }
+    Scratch& operator=(Scratch&&) = default;
+    ~Scratch() = default;
+    std::vector<std::pair<std::size_t, TokenTable::Cursor>> next;  // index in live_
+    std::vector<LiveContext> started;
+  };
   LiveContext enter(std::shared_ptr<const Context> context, const TokenTable::Cursor& cursor) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const Frame> frame_;
   std::vector<LiveContext> live_;
   std::size_t size_ = 0;  // the lead included
+  Scratch scratch_;
 };
 
 // A cover encoding: its tokens, and how many bytes its last token reaches past the end.

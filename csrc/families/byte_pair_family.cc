@@ -96,17 +96,28 @@ bool BytePairFamily::leaves_whole_pieces(ByteTrie::Node piece,
   return piece == ByteTrie::kOff;
 }
 
+void BytePairFamily::States::add(const ByteAutomatonState& state) {
+  if (size_ == 0) {
+    first_ = state;
+  } else if (first_ == state || std::find(more_.begin(), more_.end(), state) != more_.end()) {
+    return;
+  } else {
+    more_.push_back(state);
+  }
+  ++size_;
+}
+
 void BytePairFamily::advance_state(const ByteAutomatonState& state,
                                    TokenId last,
                                    TokenId token,
-                                   std::vector<ByteAutomatonState>& next) const {
+                                   States& next) const {
   const std::string_view bytes = vocabulary_->bytes(token);
   const bool by_merges = merges_.is_canonical_alone(token);
   const auto follow = [&](unsigned flags) {
     ByteAutomatonState end = state;
     if (!automaton_.run(end, bytes, flags)) return;
     if (!by_merges) end.piece = ByteTrie::kOff;  // its own spelling of the piece
-    if (std::find(next.begin(), next.end(), end) == next.end()) next.push_back(end);
+    next.add(end);
   };
   const bool continues = last != kNoToken && merges_.pair_ok(last, token);
   if (!state.at_character_boundary()) {
@@ -126,17 +137,18 @@ void BytePairFamily::advance_state(const ByteAutomatonState& state,
 bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
   const TokenId token = table_.order()[rank];
   if (vocabulary_->is_added(token)) return false;
-  std::vector<ByteAutomatonState> states;
-  for (const ByteAutomatonState& state : states_of(context)) {
-    advance_state(state, context.last, token, states);
+  States states;
+  advance_state(context.automaton, context.last, token, states);
+  if (context.detail) {
+    for (const auto& state : *static_cast<const MoreStates*>(context.detail.get())) {
+      advance_state(state, context.last, token, states);
+    }
   }
   if (states.empty()) return false;
   next = ContextState();
   next.last = token;
   next.automaton = states.front();
-  if (states.size() > 1) {
-    next.detail = std::make_shared<const MoreStates>(states.begin() + 1, states.end());
-  }
+  if (!states.more().empty()) next.detail = std::make_shared<const MoreStates>(states.more());
   return true;
 }
 

@@ -49,11 +49,24 @@ class BytePairFamily final : public TokenizerFamily {
   // The automaton states that are in ContextState::detail, behind the one in `automaton`.
   using MoreStates = std::vector<ByteAutomatonState>;
   static std::vector<ByteAutomatonState> states_of(const ContextState& context);
+  // Different states; the first, mostly the only one, without an allocation.
+  class States {
+   public:
+    void add(const ByteAutomatonState& state);
+    bool empty() const noexcept { return size_ == 0; }
+    const ByteAutomatonState& front() const noexcept { return first_; }
+    const MoreStates& more() const noexcept { return more_; }
+
+   private:
+    std::size_t size_ = 0;
+    ByteAutomatonState first_;
+    MoreStates more_;
+  };
   // Adds where `token` leads from `state`, under each assumption about a boundary before it.
   void advance_state(const ByteAutomatonState& state,
                      TokenId last,
                      TokenId token,
-                     std::vector<ByteAutomatonState>& next) const;
+                     States& next) const;
   bool leaves_whole_pieces(ByteTrie::Node piece, std::string_view bytes) const noexcept;
 
   std::shared_ptr<const Vocabulary> vocabulary_;

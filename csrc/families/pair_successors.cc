@@ -1,17 +1,15 @@
 // Masks of invalid successors from the merges' intervals, and questions to them.
 #include "families/pair_successors.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 
 namespace nextbyte {
 namespace {
 
-// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
-constexpr std::size_t kCachedMasks = 1024;
-
-// Pair tests (about 30 ns) before a mask of all invalid successors (about 20 us, cached) is used
-// instead.
-constexpr int kMaxPairTests = 8;
+// Intervals of Euler numbers known to be invalid that are looked at for each token.
+constexpr std::size_t kKnownIntervals = 4;
 
 std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t index) noexcept {
   return set ? set->word(index) : 0;
@@ -19,10 +17,25 @@ std::uint64_t word_of(const std::shared_ptr<const BitSet>& set, std::size_t inde
 
 }  // namespace
 
-InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges, const TokenTable& table)
-    : merges_(&merges), table_(&table), by_last_token_(kCachedMasks) {
+InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges,
+                                     const TokenTable& table,
+                                     Limits limits)
+    : merges_(&merges),
+      table_(&table),
+      max_pair_tests_(limits.pair_tests),
+      by_last_token_(limits.cached_masks) {
   euler_to_rank_.reserve(merges.euler_order().size());
-  for (const TokenId token : merges.euler_order()) euler_to_rank_.push_back(table.rank_of(token));
+  rank_to_euler_.assign(table.size(), kNoRank);
+  block_ranges_.resize((table.size() + kWordBits - 1) / kWordBits);
+  for (const TokenId token : merges.euler_order()) {
+    const Rank rank = table.rank_of(token);
+    const auto euler = static_cast<std::uint32_t>(euler_to_rank_.size());
+    euler_to_rank_.push_back(rank);
+    if (rank == kNoRank) continue;
+    rank_to_euler_[rank] = euler;
+    EulerRange& block = block_ranges_[rank / kWordBits];
+    block = {std::min(block.first, euler), std::max(block.last, euler)};
+  }
 }
 
 std::shared_ptr<const BitSet> InvalidSuccessors::after(TokenId last) const {
@@ -39,25 +52,45 @@ std::shared_ptr<const BitSet> InvalidSuccessors::after(TokenId last) const {
   });
 }
 
-bool PairSuccessors::any(Rank first, Rank last) const {
-  int tests = 0;
-  std::shared_ptr<const BitSet> invalid;
-  for (std::size_t index = first / kWordBits; index * kWordBits < last; ++index) {
-    const std::uint64_t range = word_range_mask(index, first, last);
-    if ((word_of(free_, index) & range) != 0) return true;
-    std::uint64_t bits = word_of(bound_, index) & range;
-    if (invalid) {
-      if ((bits & ~invalid->word(index)) != 0) return true;
-      continue;
-    }
-    for (; bits != 0; bits &= bits - 1, ++tests) {
+bool InvalidSuccessors::any_valid(TokenId last_token,
+                                  const BitSet& candidates,
+                                  Rank first,
+                                  Rank last) const {
+  // Of `size` numbers from `begin` on; the oldest is overwritten.
+  struct Interval {
+    std::uint32_t begin = 0, size = 0;
+    bool has(std::uint32_t euler) const noexcept { return euler - begin < size; }
+  };
+  std::array<Interval, kKnownIntervals> known;
+  const auto rules_out = [&](const EulerRange& range) {
+    return std::any_of(known.begin(), known.end(), [&](const Interval& interval) {
+      return interval.has(range.first) && interval.has(range.last);
+    });
+  };
+  std::size_t tests = 0;
+  for (std::size_t index = candidates.next_word(first / kWordBits, last); index * kWordBits < last;
+       index = candidates.next_word(index + 1, last)) {
+    if (rules_out(block_ranges_[index])) continue;
+    std::uint64_t bits = candidates.word(index) & word_range_mask(index, first, last);
+    for (; bits != 0; bits &= bits - 1) {
       const auto rank =
           static_cast<Rank>(index * kWordBits + static_cast<std::size_t>(std::countr_zero(bits)));
-      if (invalid_->pair_ok(last_, rank)) return true;
+      const std::uint32_t euler = rank_to_euler_[rank];
+      if (euler == kNoRank || rules_out({euler, euler})) continue;
+      const auto [begin, end] = merges_->invalid_around(last_token, table_->order()[rank]);
+      if (begin == end) return true;
+      known[tests % kKnownIntervals] = {begin, end - begin};
+      if (++tests < max_pair_tests_) continue;
+      return candidates.any_outside(*after(last_token), rank + 1, last);
     }
-    if (tests > kMaxPairTests) invalid = invalid_->after(last_);
   }
   return false;
+}
+
+bool PairSuccessors::any(Rank first, Rank last) const {
+  if (first >= last) return false;
+  return (free_ && free_->any(first, last)) ||
+         (bound_ && invalid_->any_valid(last_, *bound_, first, last));
 }
 
 void PairSuccessors::copy_words(Rank size, std::vector<std::uint64_t>& words) const {

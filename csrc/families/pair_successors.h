@@ -19,26 +19,40 @@ namespace nextbyte {
 // thread-safe; the masks are cached.
 class InvalidSuccessors {
  public:
-  // Both outlive this. Tokens without a rank are left out.
-  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table);
+  // Both outlive this. Tokens without a rank are left out. The limits are there for the checks.
+  struct Limits {
+    std::size_t pair_tests = 32;      // that fail, in one question, before a mask is made
+    std::size_t cached_masks = 1024;  // 6 KB (49k tokens) to 33 KB (262k): at most 2 * 33 MB
+  };
+  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table)
+      : InvalidSuccessors(merges, table, Limits()) {}
+  InvalidSuccessors(const BpeMerges& merges, const TokenTable& table, Limits limits);
 
   std::shared_ptr<const BitSet> after(TokenId last) const;
   bool pair_ok(TokenId last, Rank rank) const noexcept {
     return merges_->pair_ok(last, table_->order()[rank]);
   }
+  // May any of the `candidates` in the ranks [first, last) follow? Mostly some pair tests (50 ns):
+  // each that fails rules out an interval, and many tokens of one beginning share it.
+  bool any_valid(TokenId last_token, const BitSet& candidates, Rank first, Rank last) const;
 
  private:
+  struct EulerRange {  // both inclusive
+    std::uint32_t first = kNoRank, last = 0;
+  };
   const BpeMerges* merges_;
   const TokenTable* table_;
+  std::size_t max_pair_tests_;
   std::vector<Rank> euler_to_rank_;
+  std::vector<std::uint32_t> rank_to_euler_;  // kNoRank: not canonical alone
+  std::vector<EulerRange> block_ranges_;      // of each kWordBits ranks; first > last: of none
   mutable BoundedCache<TokenId, BitSet> by_last_token_;
 };
 
 // allowed = free | (bound & ~invalid after `last`)
 //
-// free and bound are shared masks. invalid is asked token by token (a pair test) as long as that is
-// enough, which it is while a stream is only pushed, and becomes a mask when the whole row is
-// wanted.
+// free and bound are shared masks. invalid is asked by pair tests as long as that is enough, which
+// it is while a stream is only pushed, and becomes a mask when the whole row is wanted.
 class PairSuccessors final : public AllowedTokens {
  public:
   // nullptr: an empty mask. `last` matters only where there is something bound.

@@ -9,9 +9,6 @@
 namespace nextbyte {
 namespace {
 
-// Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
-constexpr std::size_t kCachedMasks = 1024;
-
 // Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
 void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
   if (!mask) {
@@ -27,18 +24,22 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                                const TokenTable& table,
                                const ByteAutomaton& automaton,
                                const ByteTrie& whole_pieces,
-                               BitSet candidates)
+                               BitSet candidates,
+                               std::size_t cached_masks)
     : merges_(&merges),
       table_(&table),
       automaton_(&automaton),
       whole_pieces_(&whole_pieces),
       candidates_(std::move(candidates)),
+      by_merges_(0, table.size()),
       co_liveness_(merges, table, automaton, candidates_),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
       invalid_(merges, table),
-      by_state_(kCachedMasks) {
+      by_state_(cached_masks) {
   for (Rank rank = 0; rank < table.size(); ++rank) {
     if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
+    if (candidates_.test(rank) && merges.is_canonical_alone(table.order()[rank]))
+      by_merges_.set(rank);
   }
 }
 
@@ -60,12 +61,14 @@ BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned fla
   const Rank first = inside ? continuation_range_.first : 0;
   const Rank last = inside ? continuation_range_.last : table_->size();
   TokenScan scan = scan_tokens(*automaton_, *table_, state, flags, first, last);
-  BitSet live(first, last);
+  // Nearly all are seen to live at once: made by merges, and the text may end behind them.
+  scan.alive.intersect(candidates_);
+  BitSet live = std::move(scan.accepting);
+  live.intersect(by_merges_);
+  scan.alive.subtract(live);
   scan.alive.for_each([&](std::size_t index) {
     const auto rank = static_cast<Rank>(index);
-    if (!candidates_.test(rank)) return;
-    const bool by_merges = merges_->is_canonical_alone(table_->order()[rank]);
-    if ((by_merges && scan.accepting.test(rank)) || lives_after(state, flags, rank)) live.set(rank);
+    if (lives_after(state, flags, rank)) live.set(rank);
   });
   return live;
 }
@@ -108,8 +111,10 @@ SuccessorMasks::Mask SuccessorMasks::mask(const ByteAutomatonState& state, unsig
   // Inside a character few tokens can follow, and each of them is sensitive.
   if (start.at_character_boundary()) common.normal = kNeutralNormalForm;
   return by_state_.get(start, [&] {
-    if (start == common) return live_tokens(start, flags);
-    return with_past(*mask(common, flags), start, flags);
+    BitSet made =
+        start == common ? live_tokens(start, flags) : with_past(*mask(common, flags), start, flags);
+    made.summarize();
+    return made;
   });
 }
 

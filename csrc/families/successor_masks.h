@@ -25,13 +25,17 @@ namespace nextbyte {
 // subset met at a token end, and bounded caches for the rest.
 class SuccessorMasks {
  public:
+  // Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
+  static constexpr std::size_t kCachedMasks = 1024;
+
   // `candidates`: the ranks of the tokens that merges or the whole-piece rule can produce.
   // `whole_pieces`: the tokens that only the whole-piece rule produces (docs/theory.md 7).
   SuccessorMasks(const BpeMerges& merges,
                  const TokenTable& table,
                  const ByteAutomaton& automaton,
                  const ByteTrie& whole_pieces,
-                 BitSet candidates);
+                 BitSet candidates,
+                 std::size_t cached_masks = kCachedMasks);
 
   // `states`: the automaton may be in any of these after the context.
   std::shared_ptr<const AllowedTokens> allowed(std::span<const ByteAutomatonState> states,
@@ -53,6 +57,7 @@ class SuccessorMasks {
   const ByteAutomaton* automaton_;
   const ByteTrie* whole_pieces_;
   BitSet candidates_;
+  BitSet by_merges_;  // those of them that are canonical alone
   CoLiveness co_liveness_;
   TokenTable::Cursor continuation_range_;
   std::vector<Rank> sensitive_;  // to the state of the normal form

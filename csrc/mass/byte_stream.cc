@@ -100,7 +100,7 @@ void ByteStream::adopt_rows() {
 }
 
 void ByteStream::fill_edges() {
-  const ContextPointer base = tracker_.common_ancestor();
+  const Context* const base = &tracker_.base();
   for (const LiveContext& live : tracker_.live()) {
     for (const Context* c = live.context.get(); c->parent() != nullptr; c = c->parent()) {
       if (std::isnan(c->edge_logprob())) {
@@ -110,7 +110,7 @@ void ByteStream::fill_edges() {
           c->set_edge_logprob(kImpossible);  // no row will be asked for below a weight of zero
         }
       }
-      if (c == base.get()) break;
+      if (c == base) break;
     }
   }
 }

@@ -53,6 +53,14 @@ class BitSet {
   void clear(std::size_t index) noexcept {
     words_[index / kWordBits - first_word_] &= ~(std::uint64_t{1} << (index % kWordBits));
   }
+  // Leaves only the members of `other`.
+  void intersect(const BitSet& other) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= other.word(first_word_ + i);
+  }
+  // Leaves only the members that are not in `other`.
+  void subtract(const BitSet& other) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~other.word(first_word_ + i);
+  }
   // The union of two sets with room for different ranges.
   BitSet united(const BitSet& other) const {
     const std::size_t first = std::min(first_word_, other.first_word_);
@@ -62,6 +70,48 @@ class BitSet {
       result.words_[index - first] = word(index) | other.word(index);
     }
     return result;
+  }
+  // Is there a member in [first, last)? With a summary, O(words / 64).
+  bool any(std::size_t first, std::size_t last) const noexcept {
+    for (std::size_t index = next_word(first / kWordBits, last); index * kWordBits < last;
+         index = next_word(index + 1, last)) {
+      if ((word(index) & word_range_mask(index, first, last)) != 0) return true;
+    }
+    return false;
+  }
+  // The same for members that are not in `other`.
+  bool any_outside(const BitSet& other, std::size_t first, std::size_t last) const noexcept {
+    for (std::size_t index = next_word(first / kWordBits, last); index * kWordBits < last;
+         index = next_word(index + 1, last)) {
+      if ((word(index) & ~other.word(index) & word_range_mask(index, first, last)) != 0)
+        return true;
+    }
+    return false;
+  }
+  // The first word from `index` on that has members, as far as the summary knows, or one that
+  // begins at `last` or behind it. For loops over the members of a range.
+  std::size_t next_word(std::size_t index, std::size_t last) const noexcept {
+    if (index < first_word_) index = first_word_;
+    if (index >= end_word() || index * kWordBits >= last) return end_of(last);
+    if (summary_.empty()) return index;
+    std::size_t at = index - first_word_;
+    std::uint64_t bits = summary_[at / kWordBits] >> (at % kWordBits);
+    if (bits == 0) {
+      at = at / kWordBits + 1;
+      while (at < summary_.size() && summary_[at] == 0) ++at;
+      if (at == summary_.size()) return end_of(last);
+      bits = summary_[at];
+      at *= kWordBits;
+    }
+    return first_word_ + at + static_cast<std::size_t>(std::countr_zero(bits));
+  }
+  // For a set that is asked for ranges many times and does not change any more: remembers which
+  // words have members.
+  void summarize() {
+    summary_.assign((words_.size() + kWordBits - 1) / kWordBits, 0);
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      if (words_[i] != 0) summary_[i / kWordBits] |= std::uint64_t{1} << (i % kWordBits);
+    }
   }
   bool any() const noexcept {
     for (const std::uint64_t bits : words_) {
@@ -85,8 +135,13 @@ class BitSet {
   }
 
  private:
+  static std::size_t end_of(std::size_t last) noexcept {
+    return (last + kWordBits - 1) / kWordBits;
+  }
+
   std::size_t first_word_ = 0;
   std::vector<std::uint64_t> words_;
+  std::vector<std::uint64_t> summary_;  // empty, or one bit for each word: has it members?
 };
 
 }  // namespace nextbyte

@@ -65,7 +65,7 @@ bool ByteAutomaton::may_stay_normal(const ByteAutomatonState& state) const noexc
   }
 }
 
-bool ByteAutomaton::step(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
+bool ByteAutomaton::step_any(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
   char32_t scalar = byte;
   if (state.piece != ByteTrie::kOff) state.piece = whole_pieces_->step(state.piece, byte);
   if (state.pending_length == 0) {

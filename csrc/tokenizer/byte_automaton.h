@@ -59,7 +59,16 @@ class ByteAutomaton {
     return {pretokenizer_->initial(), static_cast<std::uint8_t>(kBoundary), 0, 0};
   }
   // One byte; false when nothing survives (the state is then meaningless).
-  bool step(ByteAutomatonState& state, std::uint8_t byte) const noexcept;
+  bool step(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
+    // Where nothing but the pre-tokenizer asks about a character of one byte, it is one look-up.
+    if (byte >= 0x80 || state.pending_length != 0 || state.piece != ByteTrie::kOff ||
+        normal_form_ != nullptr) {
+      return step_any(state, byte);
+    }
+    state.subset = pretokenizer_->step(state.subset, pretokenizer_->class_of(byte), state.flags);
+    state.flags = kContinue;
+    return state.subset != kDeadSubset;
+  }
   // Makes ready for a token. At a character boundary its first character gets `flags`; inside a
   // character the state's own open flags go on. With both flags at once the bytes of the piece are
   // not followed: for callers who know that neither of the two pieces is on the trie.
@@ -92,6 +101,7 @@ class ByteAutomaton {
   }
 
  private:
+  bool step_any(ByteAutomatonState& state, std::uint8_t byte) const noexcept;
   // The classes of the characters that the pending bytes can become; 0 if none can.
   std::uint64_t possible_classes(const ByteAutomatonState& state) const noexcept;
   // Can the pending bytes become a character that keeps the text in its normal form?

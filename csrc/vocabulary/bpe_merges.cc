@@ -38,6 +38,43 @@ bool BpeMerges::pair_ok(TokenId a, TokenId b) const noexcept {
          !crosses_below(a, b);
 }
 
+std::pair<std::uint32_t, std::uint32_t> BpeMerges::invalid_by(TokenId alpha,
+                                                              TokenId beta,
+                                                              RankKey rank) const noexcept {
+  const RankKey made = right_[alpha].last;
+  const RankKey threshold = left_[beta].last < made ? std::max(rank, made) : rank;
+  const auto children = child_barrier_.begin() + group_[beta];
+  const auto end = std::partition_point(children,
+                                        child_barrier_.begin() + group_[beta + 1],
+                                        [&](RankKey b) { return b >= threshold; });
+  const std::uint32_t first = euler_[beta];
+  return {first,
+          end == children ? first + 1
+                          : child_end_[static_cast<std::size_t>(end - child_barrier_.begin() - 1)]};
+}
+
+std::pair<std::uint32_t, std::uint32_t> BpeMerges::invalid_around(TokenId a,
+                                                                  TokenId b) const noexcept {
+  if (!is_canonical_alone(a)) return {0, static_cast<std::uint32_t>(euler_order_.size())};
+  // As in crosses_below, from the whole tokens on.
+  RankKey left_barrier = kNever, right_barrier = kNever;
+  TokenId alpha = a, beta = b;
+  for (;;) {
+    const RankKey rank = fireable_.rank(alpha, beta);
+    if (rank < left_barrier && rank <= right_barrier) return invalid_by(alpha, beta, rank);
+    const SpineSymbol& left = right_[alpha];
+    const SpineSymbol& right = left_[beta];
+    if (right.last >= left.last) {
+      if (right.last == 0) return {0, 0};
+      right_barrier = right.barrier;
+      beta = right.part;
+    } else {
+      left_barrier = left.barrier;
+      alpha = left.part;
+    }
+  }
+}
+
 // For each symbol alpha on the right spine of a and each merge (alpha, beta) of rank k < barrier of
 // alpha: the b to exclude have beta on their left spine, alive at the right time. With alpha
 // existing from its last(alpha) to `consumed`:
@@ -62,18 +99,8 @@ void BpeMerges::invalid_successors(
     for (std::uint32_t k = group_[alpha]; k < group_[alpha + 1]; ++k) {
       const auto [rank, beta] = successors_[k];
       if (rank >= barrier) break;
-      const RankKey beta_last = left_[beta].last;
-      if (beta_last >= consumed) continue;
-      const RankKey threshold = beta_last < symbol.last ? std::max(rank, symbol.last) : rank;
-      const auto children = child_barrier_.begin() + group_[beta];
-      const auto end = std::partition_point(children,
-                                            child_barrier_.begin() + group_[beta + 1],
-                                            [&](RankKey b) { return b >= threshold; });
-      const std::uint32_t first = euler_[beta];
-      intervals.emplace_back(
-          first,
-          end == children ? first + 1
-                          : child_end_[static_cast<std::size_t>(end - child_barrier_.begin() - 1)]);
+      if (left_[beta].last >= consumed) continue;
+      intervals.push_back(invalid_by(alpha, beta, rank));
     }
     if (symbol.last == 0) return;
     barrier = symbol.barrier;

@@ -113,6 +113,13 @@ class BpeMerges {
   void invalid_successors(TokenId a,
                           std::vector<std::pair<std::uint32_t, std::uint32_t>>& intervals) const;
 
+  // The Euler numbers [first, last) of b and of others that are invalid after `a` for the same
+  // reason; empty if pair_ok(a, b). For those who look for one valid token among many: whole
+  // intervals can be passed over. Precondition: b is canonical alone. Cost of pair_ok.
+  std::pair<std::uint32_t, std::uint32_t> invalid_around(TokenId a, TokenId b) const noexcept;
+
+  // Precondition: t is canonical alone.
+  std::uint32_t euler_number(TokenId t) const noexcept { return euler_[t]; }
   // Euler number -> token id, for the tokens canonical alone: preorder of the forest in which the
   // parent of a token is its left part.
   const std::vector<TokenId>& euler_order() const noexcept { return euler_order_; }
@@ -161,6 +168,11 @@ class BpeMerges {
   void prefetch(const Merge& merge) const noexcept;  // what the former will touch
   void finish();
   bool crosses_below(TokenId a, TokenId b) const noexcept;
+  // What the merge of rank `rank` of alpha, on a right spine, with beta makes invalid: beta itself
+  // and what its children begin in which it lives long enough.
+  std::pair<std::uint32_t, std::uint32_t> invalid_by(TokenId alpha,
+                                                     TokenId beta,
+                                                     RankKey rank) const noexcept;
 
   std::vector<SpineSymbol> left_, right_;  // by token id
   MergeTable fireable_;                    // the last steps of all tokens canonical alone

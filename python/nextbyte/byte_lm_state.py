@@ -154,7 +154,8 @@ class ByteLMState:
         UnreachableByteError
             A byte has probability zero; `position` counts from the start of the text.
         """
-        self._stream.push(as_bytes(data, name="data"))
+        # Bytes go straight through: this is called once a byte.
+        self._stream.push(data if type(data) is bytes else as_bytes(data, name="data"))
 
     def fork(self) -> ByteLMState:
         """Return an independent state at the same position; history and KV cache are shared."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 import time
 
 import numpy as np
@@ -174,6 +175,37 @@ def test_rows_and_branches_do_not_accumulate(tokenizers):
     del state
     gc.collect()
     assert len(backend.branches) == 0
+
+
+def test_a_byte_late_in_a_stream_costs_what_an_early_one_does(tokenizers):
+    """Calls, of Python and of the core, and blocks of memory, byte for byte; no timing."""
+    lm, backend = noisy(tokenizers["smollm2_like"])
+    line = b"the hat that the bat ate in there 2024\n\n"
+    state = lm.start(line)
+    state.next_byte_logprobs()
+    calls, blocks = [], []
+    for _ in range(60):
+        backend.batches.clear()  # the backend's own books
+        gc.collect()
+        blocks.append(sys.getallocatedblocks())
+        counted = 0
+
+        def count(_frame, event, _argument):
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            for byte in line:
+                state.push(bytes([byte]))
+                state.next_byte_logprobs()
+        finally:
+            sys.setprofile(None)
+        calls.append(counted)
+    assert max(calls[-10:]) <= 1.02 * min(calls[5:15])
+    # What stays is the history of the text: the same for each line.
+    early, late = blocks[15] - blocks[5], blocks[-1] - blocks[-11]
+    assert late <= 1.1 * early + 100
 
 
 def test_scoring_a_long_text_keeps_nothing(tokenizers):
