@@ -192,10 +192,11 @@ struct Exponential {
     const Floats t = x * 0x1.715476p+0F + magic;
     const Floats n = t - magic;
     const Floats r = (x - n * 0x1.63p-1F) + n * 0x1.bd0106p-13F;
-    Floats p = 0x1.0fe4e6p-7F * r + 0x1.575f4ap-5F;
-    p = p * r + 0x1.555aaep-3F;
-    p = p * r + 0x1.fffd6cp-2F;
-    p = p * r + 0x1.fffff4p-1F;
+    Floats p = 0x1.6ab7acp-10F * r + 0x1.126f34p-7F;
+    p = p * r + 0x1.55591p-5F;
+    p = p * r + 0x1.555442p-3F;
+    p = p * r + 0x1.fffffap-2F;
+    p = p * r + 0x1p+0F;
     p = p * r + 1.0F;
     const Ints bits = (Ints)p + ((Ints)t << 23);
     Ints kept = t >= lowest;  // false for -inf
@@ -274,7 +275,7 @@ inline void make_permuted(const MassTask& task,
   const size_t lead = end - begin < ahead ? end - begin : ahead;
   for (size_t block = begin; block < begin + lead; block += kBlock) bring(task, block);
   for (size_t block = begin; block < end; block += kBlock) {
-    if (block + ahead < end) bring(task, block + ahead);
+    if (block + ahead < end && allowed_bits(task, block + ahead) != 0) bring(task, block + ahead);
     float* const masses = task.masses + block;
     exponentiate(masses, masses, allowed_bits(task, block), exponential);
   }

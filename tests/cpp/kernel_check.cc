@@ -102,7 +102,8 @@ long double check(const Row& row, const VectorKernels& kernels) {
   for (std::size_t i = 0; i < sums.size(); ++i) {
     long double expected = 0.0L;
     for (std::size_t r = first; r < row.range_ends[i]; ++r) expected += masses.values[r];
-    const auto bound = 1e-15L * expected;
+    const auto count = static_cast<long double>(row.range_ends[i] - first);
+    const auto bound = (1e-15L + 0x1p-53L * count / 8) * expected;
     require(std::fabs(sums[i] - expected) <= bound, "the sum of a range", kernels.name);
     require(std::fabs(kernels.sum(masses.values, first, row.range_ends[i]) - expected) <= bound,
             "the direct sum of a range",

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import nextbyte as nb
 from nextbyte import END_OF_TEXT, ByteLM
 from nextbyte.backends import TableBackend
 from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
@@ -30,6 +31,15 @@ from unit.known_models import (
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory):
     return load_all(tmp_path_factory.mktemp("tokenizers"))
+
+
+@pytest.fixture(scope="module", params=nb.simd.targets(), autouse=True)
+def _level(request):
+    """Run everything here at each level of the processor."""
+    before = nb.simd.active()
+    nb.simd.use(request.param)
+    yield
+    nb.simd.use(before)
 
 
 # --- Rows that are no rows -----------------------------------------------------------------------
