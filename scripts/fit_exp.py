@@ -1,8 +1,8 @@
 """Fits the polynomial of csrc/kernels/vector_kernels.cc: exp on half a binary order, degree 6.
 
 Remez' exchange gives the coefficients whose greatest relative error is least. They are rounded to
-float32, the constant one to 1 (exp(0) = 1), and the neighbours of the others are searched at random,
-with smaller and smaller steps, for less error: rounding one by one leaves half as much again.
+float32, the constant one to 1 (exp(0) = 1), and the neighbours of the others are searched at
+random, with smaller and smaller steps, for less error.
 
     python scripts/fit_exp.py
 """

@@ -36,6 +36,7 @@ constexpr size_t kLanes = 4;
 
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));  // wrap around
 typedef double Doubles __attribute__((vector_size(4 * kLanes)));
 typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
 typedef uint16_t Shorts __attribute__((vector_size(2 * kLanes)));
@@ -107,7 +108,7 @@ RowScan scan(const float* logits, size_t size) {
   return scanners[0].result();
 }
 
-inline Floats from_bfloat(Ints bits) { return (Floats)(bits << 16); }
+inline Floats from_bfloat(Ints bits) { return (Floats)((Words)bits << 16); }
 
 // The exponent is rebased by 112; subnormals get their value from a subtraction.
 inline Floats from_half(Ints bits) {
@@ -117,7 +118,7 @@ inline Floats from_half(Ints bits) {
   const Ints special = magnitude + (224 << 23);
   const Floats subnormal = (Floats)(normal + (1 << 23)) - 0x1p-14F;
   const Ints value = exponent == 0 ? (Ints)subnormal : exponent == 0x0F800000 ? special : normal;
-  return (Floats)(value | (bits & 0x8000) << 16);
+  return (Floats)((Words)value | ((Words)bits & 0x8000) << 16);
 }
 
 template <Floats (*kConvert)(Ints)>
@@ -198,7 +199,7 @@ struct Exponential {
     p = p * r + 0x1.fffffap-2F;
     p = p * r + 0x1p+0F;
     p = p * r + 1.0F;
-    const Ints bits = (Ints)p + ((Ints)t << 23);
+    const Ints bits = (Ints)((Words)p + ((Words)t << 23));
     Ints kept = t >= lowest;  // false for -inf
     Ints small = (t < lowest) & (x > floor);
     if (kMasked) {
@@ -239,12 +240,38 @@ inline uint64_t allowed_bits(const MassTask& task, size_t first) {
   return rest >= kBlock ? allowed : allowed & ((uint64_t{1} << rest) - 1);
 }
 
+// Stores are the bottleneck of bringing logits into order, so a few are put together for each.
+#if defined(__AVX512F__) || !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+constexpr size_t kGroup = 4;
+typedef float Group __attribute__((vector_size(4 * kGroup)));
+
+inline Group group_of(const float* from, const uint32_t* order) {
+  float group[kGroup];
+  for (size_t i = 0; i < kGroup; ++i) memcpy(group + i, from + order[i], sizeof *group);
+  return Group{group[0], group[1], group[2], group[3]};
+}
+#else
+constexpr size_t kGroup = 2;
+typedef uint64_t Group;
+
+inline Group group_of(const float* from, const uint32_t* order) {
+  uint32_t low = 0, high = 0;
+  memcpy(&low, from + order[0], sizeof low);
+  memcpy(&high, from + order[1], sizeof high);
+  return low | uint64_t{high} << 32;
+}
+#endif
+
 // Brings the logits of one block into rank order.
 inline void bring(const MassTask& task, size_t first) {
   float* const to = task.masses + first;
   const uint32_t* const order = task.order + first;
   if (task.size - first >= kBlock) {
-    for (size_t i = 0; i < kBlock; ++i) memcpy(to + i, task.logits + order[i], sizeof *to);
+    const float* const from = task.logits;
+    for (size_t i = 0; i < kBlock; i += kGroup) {
+      const Group group = group_of(from, order + i);
+      memcpy(to + i, &group, sizeof group);
+    }
     return;
   }
   const size_t count = task.size - first;
