@@ -64,24 +64,29 @@ inline Ints load_shorts(const uint16_t* from) {
 inline Floats broadcast(float value) { return value - Floats{}; }
 inline Ints broadcast(int32_t value) { return value - Ints{}; }
 
-// --- The first pass: the greatest logit ----------------------------------------------------------
+// --- The first pass: the greatest and the least logit
+// ----------------------------------------------------------
 
 struct Scanner {
+  Floats minimum = broadcast(__builtin_inff());
   Floats maximum = broadcast(-__builtin_inff());
   Ints regular = broadcast(int32_t{-1});
 
   inline void add(Floats x) {
     maximum = x > maximum ? x : maximum;
+    minimum = x < minimum ? x : minimum;
     regular &= x < broadcast(__builtin_inff());  // false for NaN, too
   }
   inline void add(const Scanner& other) {
     maximum = other.maximum > maximum ? other.maximum : maximum;
+    minimum = other.minimum < minimum ? other.minimum : minimum;
     regular &= other.regular;
   }
   RowScan result() const {
-    RowScan scan = {maximum[0], regular[0] != 0};
+    RowScan scan = {minimum[0], maximum[0], regular[0] != 0};
     for (size_t lane = 1; lane < kLanes; ++lane) {
       if (maximum[lane] > scan.maximum) scan.maximum = maximum[lane];
+      if (minimum[lane] < scan.minimum) scan.minimum = minimum[lane];
       scan.is_regular = scan.is_regular && regular[lane] != 0;
     }
     return scan;
@@ -100,8 +105,8 @@ RowScan scan(const float* logits, size_t size) {
   for (; i < size; i += kLanes) {
     float rest[kLanes];
     const size_t count = size - i < kLanes ? size - i : kLanes;
-    for (size_t j = 0; j < kLanes; ++j) rest[j] = -__builtin_inff();
     memcpy(rest, logits + i, count * sizeof *rest);
+    for (size_t j = count; j < kLanes; ++j) rest[j] = rest[0];
     scanners[0].add(load(rest));
   }
   for (int s = 1; s < 4; ++s) scanners[0].add(scanners[s]);
@@ -136,7 +141,6 @@ inline RowScan widen(const uint16_t* logits, size_t size, float* widened) {
   for (; i < size; i += kLanes) {
     const size_t count = size - i < kLanes ? size - i : kLanes;
     uint16_t rest[kLanes];
-    for (size_t j = 0; j < kLanes; ++j) rest[j] = 0xFF80;  // some negative number in either type
     memcpy(rest, logits + i, count * sizeof *rest);
     for (size_t j = count; j < kLanes; ++j) rest[j] = rest[0];
     const Floats value = kConvert(load_shorts(rest));
@@ -187,8 +191,9 @@ struct Exponential {
   Floats floor;   // of x
   Ints lost;      // lanes that were flushed
 
-  // The masses of x where `allowed` has all bits set, elsewhere 0.
-  template <bool kMasked>
+  // The masses of x where `allowed` has all bits set, elsewhere 0. In a shallow row no mass is too
+  // small.
+  template <bool kMasked, bool kShallow>
   inline Floats of(Floats x, Ints allowed) {
     const Floats t = x * 0x1.715476p+0F + magic;
     const Floats n = t - magic;
@@ -200,6 +205,7 @@ struct Exponential {
     p = p * r + 0x1p+0F;
     p = p * r + 1.0F;
     const Ints bits = (Ints)((Words)p + ((Words)t << 23));
+    if (kShallow) return (Floats)(kMasked ? bits & allowed : bits);
     Ints kept = t >= lowest;  // false for -inf
     Ints small = (t < lowest) & (x > floor);
     if (kMasked) {
@@ -218,10 +224,11 @@ inline Ints lane_numbers() {
 }
 
 // The masses of one block of logits; `from` may be `to`.
+template <bool kShallow>
 inline void exponentiate(const float* from, float* to, uint64_t allowed, Exponential& exponential) {
   if (allowed == ~uint64_t{0}) {
     for (size_t i = 0; i < kBlock; i += kLanes) {
-      store(to + i, exponential.of<false>(load(from + i), Ints{}));
+      store(to + i, exponential.of<false, kShallow>(load(from + i), Ints{}));
     }
     return;
   }
@@ -229,7 +236,7 @@ inline void exponentiate(const float* from, float* to, uint64_t allowed, Exponen
   for (size_t i = 0; i < kBlock; i += kLanes) {
     const Ints bits = broadcast(static_cast<int32_t>(allowed >> i & ((1U << kLanes) - 1)));
     const Ints lanes = (bits & lane_bits) != 0;
-    store(to + i, exponential.of<true>(load(from + i), lanes));
+    store(to + i, exponential.of<true, kShallow>(load(from + i), lanes));
   }
 }
 
@@ -280,20 +287,23 @@ inline void bring(const MassTask& task, size_t first) {
 }
 
 // The masses of the ranks [begin, end) of a row in rank order; `begin` starts a block.
+template <bool kShallow>
 inline void make_sorted(const MassTask& task, size_t begin, size_t end, Exponential& exponential) {
   size_t block = begin;
   for (; block + kBlock <= end; block += kBlock) {
-    exponentiate(task.logits + block, task.masses + block, allowed_bits(task, block), exponential);
+    exponentiate<kShallow>(
+        task.logits + block, task.masses + block, allowed_bits(task, block), exponential);
   }
   if (block == end) return;
   float rest[kBlock] = {};
   memcpy(rest, task.logits + block, (end - block) * sizeof *rest);
-  exponentiate(rest, task.masses + block, allowed_bits(task, block), exponential);
+  exponentiate<kShallow>(rest, task.masses + block, allowed_bits(task, block), exponential);
 }
 
 // The same of a row in another order. Logits are brought some blocks ahead: loads wait for memory
 // while exponentials are computed, and what was stored one by one is read as vectors only once it
 // has reached the cache.
+template <bool kShallow>
 inline void make_permuted(const MassTask& task,
                           size_t begin,
                           size_t end,
@@ -304,7 +314,7 @@ inline void make_permuted(const MassTask& task,
   for (size_t block = begin; block < end; block += kBlock) {
     if (block + ahead < end && allowed_bits(task, block + ahead) != 0) bring(task, block + ahead);
     float* const masses = task.masses + block;
-    exponentiate(masses, masses, allowed_bits(task, block), exponential);
+    exponentiate<kShallow>(masses, masses, allowed_bits(task, block), exponential);
   }
 }
 
@@ -323,9 +333,11 @@ bool make_masses(const MassTask& task) {
   for (size_t begin = 0; begin < task.size; begin += kChunk) {
     const size_t end = task.size - begin < kChunk ? task.size : begin + kChunk;
     if (task.order == nullptr) {
-      make_sorted(task, begin, end, exponential);
+      task.is_shallow ? make_sorted<true>(task, begin, end, exponential)
+                      : make_sorted<false>(task, begin, end, exponential);
     } else {
-      make_permuted(task, begin, end, exponential);
+      task.is_shallow ? make_permuted<true>(task, begin, end, exponential)
+                      : make_permuted<false>(task, begin, end, exponential);
     }
     while (range < task.range_count) {
       const size_t range_end = task.range_ends[range];

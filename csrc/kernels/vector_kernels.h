@@ -15,7 +15,8 @@ constexpr std::size_t padded(std::size_t size) noexcept {
 }
 
 struct RowScan {
-  float maximum;    // -inf for a row of -inf alone; undefined if not `is_regular`
+  float minimum;    // likewise
+  float maximum;    // both undefined if not `is_regular`
   bool is_regular;  // neither NaN nor +inf in it
 };
 
@@ -29,12 +30,18 @@ struct MassTask {
   const std::uint32_t* range_ends;
   std::size_t range_count;
   float exponent;      // K, an integer with |K| <= kMaxExponent
+  bool is_shallow;     // does is_shallow() hold for the row's least logit? Faster then
   float floor;         // logits at or below this are zero to a double, too
   float* masses;       // out: padded(size), zeros behind `size`; aligned to kMassAlignment
   double* range_sums;  // out: range_count
 };
 
 inline constexpr float kMaxExponent = 2800.0F;
+// Is no mass too small for the scale 2^-exponent? (kernel_check.cc goes to the limit.)
+constexpr bool is_shallow(float minimum, double exponent) noexcept {
+  return static_cast<double>(minimum) * 1.4426950408889634 - exponent > -124.0;
+}
+
 inline constexpr std::size_t kMassAlignment = 64;
 
 // All entries are functions of one level. Errors (relative): 2e-7 per mass; a sum is that of the

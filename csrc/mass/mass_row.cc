@@ -148,27 +148,29 @@ MassRow::MassRow(const Tokenizer& tokenizer,
     }
   }
   if (!any_finite_) return;
-  if (floats == nullptr || !make_floats(task, floats, scan.maximum)) make_doubles(task);
+  if (floats == nullptr || !make_floats(task, floats, scan)) make_doubles(task);
   if (kind_ == Kind::kNone) return;  // an error only once the context has any weight
   task.for_each_end([&](double logit) { end_of_text_ += std::exp(logit - log_scale_); });
   for (const double sum : root_sums()) total_ += sum;
   total_ += end_of_text_;
 }
 
-bool MassRow::make_floats(const Task& task, const float* logits, float maximum) {
-  const double exponent = std::nearbyint(static_cast<double>(maximum) / kLog2);
+bool MassRow::make_floats(const Task& task, const float* logits, const kernels::RowScan& scan) {
+  const double exponent = std::nearbyint(static_cast<double>(scan.maximum) / kLog2);
   if (!(std::fabs(exponent) <= static_cast<double>(kernels::kMaxExponent))) return false;
   masses_ = MassBuffer(kernels::padded(task.size) * sizeof(float));
-  const bool flushed = kernels::active().make_masses({.logits = logits,
-                                                      .order = task.order,
-                                                      .mask = task.mask.data(),
-                                                      .size = task.size,
-                                                      .range_ends = task.range_ends.data(),
-                                                      .range_count = root_count_,
-                                                      .exponent = static_cast<float>(exponent),
-                                                      .floor = maximum - kDeepest,
-                                                      .masses = static_cast<float*>(masses_.data()),
-                                                      .range_sums = root_sums_.data()});
+  const bool flushed =
+      kernels::active().make_masses({.logits = logits,
+                                     .order = task.order,
+                                     .mask = task.mask.data(),
+                                     .size = task.size,
+                                     .range_ends = task.range_ends.data(),
+                                     .range_count = root_count_,
+                                     .exponent = static_cast<float>(exponent),
+                                     .is_shallow = kernels::is_shallow(scan.minimum, exponent),
+                                     .floor = scan.maximum - kDeepest,
+                                     .masses = static_cast<float*>(masses_.data()),
+                                     .range_sums = root_sums_.data()});
   // If all is zero, the allowed maximum may be below anything that the flag knows of.
   if (flushed ||
       std::all_of(root_sums().begin(), root_sums().end(), [](double sum) { return sum == 0.0; })) {

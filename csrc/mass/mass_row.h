@@ -8,6 +8,7 @@
 #include <span>
 
 #include "kernels/logit_row.h"
+#include "kernels/vector_kernels.h"
 #include "mass/mass_buffer.h"
 #include "tokenizer/tokenizer.h"
 
@@ -52,7 +53,7 @@ class MassRow {
   struct Task;  // what the steps of the constructor share
 
   // False if floats cannot hold the masses.
-  bool make_floats(const Task& task, const float* logits, float maximum);
+  bool make_floats(const Task& task, const float* logits, const kernels::RowScan& scan);
   void make_doubles(const Task& task);
 
   MassBuffer masses_;

@@ -66,7 +66,10 @@ long double check(const Row& row, const VectorKernels& kernels) {
   require(scan.maximum == *std::max_element(row.logits.begin(), row.logits.end()),
           "the maximum",
           kernels.name);
-  const long double exponent = std::nearbyint(static_cast<double>(scan.maximum / kLog2));
+  require(scan.minimum == *std::min_element(row.logits.begin(), row.logits.end()),
+          "the minimum",
+          kernels.name);
+  const double exponent = std::nearbyint(static_cast<double>(scan.maximum / kLog2));
   const float floor = scan.maximum - 840.0F;
   Masses masses(size);
   std::vector<double> sums(row.range_ends.size(), -1.0);
@@ -77,6 +80,7 @@ long double check(const Row& row, const VectorKernels& kernels) {
                                             .range_ends = row.range_ends.data(),
                                             .range_count = row.range_ends.size(),
                                             .exponent = static_cast<float>(exponent),
+                                            .is_shallow = is_shallow(scan.minimum, exponent),
                                             .floor = floor,
                                             .masses = masses.values,
                                             .range_sums = sums.data()});
@@ -191,6 +195,22 @@ void check_exponentials(const VectorKernels& kernels, float from, float to, std:
   require(worst <= 2e-7L, "exponentials within 2e-7", kernels.name);
 }
 
+// Rows whose least logit is at, and next to, the limit of what is shallow.
+void check_limit(const VectorKernels& kernels) {
+  for (const float maximum : {-1900.0F, -40.5F, 0.0F, 3.3F, 88.0F, 1900.0F}) {
+    const double exponent = std::nearbyint(static_cast<double>(maximum / kLog2));
+    Row row;
+    row.range_ends = {2};
+    auto limit = static_cast<float>((exponent - 124.0) * static_cast<double>(kLog2)) - 0.01F;
+    for (; !is_shallow(limit, exponent); limit = std::nextafter(limit, kInfinity)) {
+    }
+    for (int step = 0; step < 3; ++step, limit = std::nextafter(limit, -kInfinity)) {
+      row.logits = {maximum, limit};
+      require(check(row, kernels) <= 2e-7L, "masses at the limit within 2e-7", kernels.name);
+    }
+  }
+}
+
 void check_irregular(const VectorKernels& kernels) {
   for (std::size_t size = 1; size < 200; ++size) {
     std::vector<float> row(size, -2.0F);
@@ -259,6 +279,7 @@ int main() {
     check_exponentials(*kernels, -0.0F, -1.0F, 997);
     check_exponentials(*kernels, -1.0F, -80.0F, 61);
     check_exponentials(*kernels, -80.0F, -1900.0F, 37);
+    check_limit(*kernels);
     check_irregular(*kernels);
     check_widening(*kernels);
   }
