@@ -15,7 +15,7 @@ constexpr std::size_t padded(std::size_t size) noexcept {
 }
 
 struct RowScan {
-  float minimum;    // likewise
+  float minimum;    // of the whole row, -inf included
   float maximum;    // both undefined if not `is_regular`
   bool is_regular;  // neither NaN nor +inf in it
 };
