@@ -1,0 +1,141 @@
+"""Question: which share of a decode step is the byte layer? SmolLM2-135M inside `generate`.
+
+Run: python bench/decode_share.py [--bytes N] [--rounds N]. The model is float32 in transformers on
+one thread. Time in the backend's `extend` is the model's; time in calls into the compiled core is
+the byte layer; the rest of `generate` is Python: the loop, the sampler, the bookkeeping.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+
+import numpy as np
+from harness import Session, arguments
+
+import nextbyte as nb
+from nextbyte import _core, byte_lm
+
+CORE_CALLS = ("push", "pending", "provide", "next_byte_logprobs")
+PROMPT = "The lighthouse keeper's daughter had counted"
+
+
+class TimedBackend:
+    """Passes everything on and adds up the time that the language model takes."""
+
+    def __init__(self, backend):
+        self.backend = backend
+        self.vocab_size = backend.vocab_size
+        self.start_token = backend.start_token
+        self.end_tokens = backend.end_tokens
+        self.seconds = 0.0
+        self.rows = 0
+
+    def extend(self, requests):
+        begin = time.perf_counter()
+        branches = self.backend.extend(requests)
+        self.seconds += time.perf_counter() - begin
+        self.rows += len(requests)
+        return branches
+
+
+def timed_stream(seconds):
+    """A ByteStream that adds up the time of each call into the core."""
+
+    class TimedStream(_core.ByteStream):
+        def fork(self):
+            raise NotImplementedError("not needed here")
+
+    def timed(name):
+        inner = getattr(_core.ByteStream, name)
+
+        def call(self, *arguments, **options):
+            begin = time.perf_counter()
+            try:
+                return inner(self, *arguments, **options)
+            finally:
+                seconds[name] += time.perf_counter() - begin
+
+        return call
+
+    for name in CORE_CALLS:
+        setattr(TimedStream, name, timed(name))
+    return TimedStream
+
+
+class TimedCore:
+    """The compiled module, but for its streams."""
+
+    def __init__(self, stream):
+        self.ByteStream = stream
+
+    def __getattr__(self, name):
+        return getattr(_core, name)
+
+
+def main():
+    parser = arguments(__doc__, rounds=5)
+    parser.add_argument("--bytes", type=int, default=200, help="generate this many")
+    options = parser.parse_args()
+    session = Session(__file__, __doc__, options)
+    plain = nb.ByteLM.from_pretrained("smollm2-135m")
+    backend = TimedBackend(plain.backend)
+    lm = nb.ByteLM(plain.tokenizer, backend)
+    core = Counter()
+    byte_lm._core = TimedCore(timed_stream(core))  # noqa: SLF001 - looks inside `generate`
+    rounds = []
+    for turn in range(options.rounds + 1):  # the first warms up
+        backend.seconds, backend.rows = 0.0, 0
+        core.clear()
+        begin = time.perf_counter()
+        params = nb.SamplingParams(max_bytes=options.bytes, seed=turn)
+        made = nb.generate(lm, PROMPT, params)
+        whole = time.perf_counter() - begin
+        steps = max(1, len(made.bytes))
+        rounds.append(
+            {
+                "bytes": steps,
+                "rows": backend.rows,
+                "whole": whole,
+                "model": backend.seconds,
+                "core": sum(core.values()),
+                **{f"core {name}": core[name] for name in CORE_CALLS},
+            }
+        )
+    rounds = rounds[1:]
+
+    def median(function):
+        return float(statistics.median(function(r) for r in rounds))
+
+    facts = {
+        "model_seconds_per_row": median(lambda r: r["model"] / r["rows"]),
+        "rows_per_byte": median(lambda r: r["rows"] / r["bytes"]),
+        "core_seconds_per_row": median(lambda r: r["core"] / r["rows"]),
+        "core_seconds_per_byte": median(lambda r: r["core"] / r["bytes"]),
+        "python_seconds_per_byte": median(
+            lambda r: (r["whole"] - r["model"] - r["core"]) / r["bytes"]
+        ),
+        "core_share": median(lambda r: r["core"] / r["whole"]),
+        "outside_model_share": median(lambda r: 1.0 - r["model"] / r["whole"]),
+        **{
+            f"{name}_seconds_per_byte": median(lambda r, n=name: r[f"core {n}"] / r["bytes"])
+            for name in CORE_CALLS
+        },
+    }
+    said = (
+        f"model {facts['model_seconds_per_row'] * 1e3:.2f} ms a row, "
+        f"{facts['rows_per_byte']:.2f} rows a byte; byte layer (core) "
+        f"{facts['core_seconds_per_byte'] * 1e6:.0f} us a byte, **{facts['core_share']:.2%}** of "
+        f"the time; core and Python together {facts['outside_model_share']:.2%}"
+    )
+    assert np.isfinite(facts["core_share"])
+    session.note(
+        {"model": "SmolLM2-135M float32", "bytes": options.bytes, "rounds": options.rounds},
+        facts,
+        said=said,
+    )
+
+
+if __name__ == "__main__":
+    main()
