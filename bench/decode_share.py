@@ -13,31 +13,13 @@ from collections import Counter
 
 import numpy as np
 from harness import Session, arguments
+from timed_backend import TimedBackend
 
 import nextbyte as nb
 from nextbyte import _core, byte_lm
 
 CORE_CALLS = ("push", "pending", "provide", "next_byte_logprobs")
 PROMPT = "The lighthouse keeper's daughter had counted"
-
-
-class TimedBackend:
-    """Passes everything on and adds up the time that the language model takes."""
-
-    def __init__(self, backend):
-        self.backend = backend
-        self.vocab_size = backend.vocab_size
-        self.start_token = backend.start_token
-        self.end_tokens = backend.end_tokens
-        self.seconds = 0.0
-        self.rows = 0
-
-    def extend(self, requests):
-        begin = time.perf_counter()
-        branches = self.backend.extend(requests)
-        self.seconds += time.perf_counter() - begin
-        self.rows += len(requests)
-        return branches
 
 
 def timed_stream(seconds):
