@@ -41,7 +41,7 @@ def core_library(given):
 def build_twin(library, folder):
     """Compile and load the twin."""
     target = folder / (NAME + sysconfig.get_config_var("EXT_SUFFIX"))
-    flags = "-std=c++20 -O3 -DNDEBUG -fPIC -shared -fvisibility=hidden -Wall -Wextra".split()
+    flags = ["-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden"]
     if sys.platform == "darwin":
         flags += ["-undefined", "dynamic_lookup"]
     includes = [str(ROOT / "csrc"), sysconfig.get_path("include"), pybind11.get_include()]

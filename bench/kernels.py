@@ -23,8 +23,8 @@ class Compositions:
     """What one would write in numpy and torch for the root masses, over one vocabulary."""
 
     def __init__(self, tokenizer, width):
-        self.order, spelled = in_byte_order(tokenizer)
-        first = np.array([data[0] for data in spelled])
+        self.order, self.spelled = in_byte_order(tokenizer)
+        first = np.array([data[0] for data in self.spelled])
         buckets = np.full(width, 256)
         buckets[self.order] = first
         self.buckets = torch.from_numpy(buckets)
@@ -71,7 +71,7 @@ def candidates(tokenizer, compositions, rows):
         "numpy softmax + bincount": each(compositions.bincount, rows),
         "scipy.special.log_softmax alone": each(scipy.special.log_softmax, rows),
     }
-    found |= product.root_candidates(tokenizer, compositions.order, rows)
+    found |= product.root_candidates(tokenizer, rows)
     return found
 
 
@@ -88,7 +88,7 @@ def check(tokenizer, compositions, row):
     np.testing.assert_allclose(compositions.reduceat(row), expected[present], 1e-3)
     np.testing.assert_allclose(compositions.bincount(row)[present], expected[present], 1e-3)
     expected = expected[present] / expected[present].sum()
-    for name, masses in product.root_laws(tokenizer, compositions.order, row).items():
+    for name, masses in product.root_laws(tokenizer, row).items():
         got = masses[present] / masses[present].sum()
         np.testing.assert_allclose(got, expected, 2e-6, err_msg=name)
 
@@ -111,16 +111,25 @@ def main():
                 setup={"vocabulary": name, "tokens": width, "buffers": buffers},
                 unit="us",
             )
-        inner = product.inner_candidates(tokenizer, compositions.order, rows[0])
+        inner = product.inner_candidates(tokenizer, compositions.spelled, rows[0])
         if inner:
             figures = session.compare(
                 inner,
                 reference=product.ROOT,
-                setup={"vocabulary": name, "tokens": width, "queries": "inner nodes of a token"},
+                setup={"vocabulary": name, "tokens": width, "part": "inner nodes of a token"},
                 unit="us",
             )
             share = figures[product.INNER].ratio
             print(f"inner-node queries of a token: {share:.1%} of its root call\n")
+        by_level = product.level_candidates(tokenizer, rows[0])
+        if by_level:
+            with product.at_level(product.simd.active()):
+                session.compare(
+                    by_level,
+                    reference=list(by_level)[-1],
+                    setup={"vocabulary": name, "tokens": width, "part": "levels, id order"},
+                    unit="us",
+                )
 
 
 if __name__ == "__main__":

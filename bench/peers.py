@@ -46,7 +46,7 @@ def compare_tries(session, options):
         (row,) = logit_rows(width, 1)
         weights = torch.softmax(torch.from_numpy(row), 0).numpy()[np.sort(order)]
         weights = np.ascontiguousarray(weights)
-        ours = product.root_candidates(tokenizer, order, [row])
+        ours = product.root_candidates(tokenizer, [row])
         figures = session.compare(
             {TRIE: lambda trie=trie, weights=weights: trie.weight_sum(weights), **ours},
             reference=TRIE,

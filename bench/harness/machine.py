@@ -83,11 +83,7 @@ def simd_level() -> str | None:
     """Return the level that the kernels run at; None for a library without levels."""
     nextbyte = sys.modules.get("nextbyte")
     simd = getattr(nextbyte, "simd", None)
-    for name in ("active", "level", "current"):
-        level = getattr(simd, name, None)
-        if level is not None:
-            return str(level() if callable(level) else level)
-    return None
+    return None if simd is None else str(simd.active())
 
 
 def describe() -> dict[str, object]:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.measuring import Figures  # noqa: TC001
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.measuring import Figures
 
 SCHEMA = 1
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "ns"))

@@ -221,7 +221,7 @@ def test_a_session_prints_and_appends_one_line_for_each_measurement(harness, tmp
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert lines == harness.read(path) == session.records
     first, second = lines
-    assert set(first) == set(second) == FIELDS | {"pinned"}
+    assert set(first) == set(second) == FIELDS | {"pinned", "clock"}
     assert {tuple(sorted(c)) for c in first["candidates"]} == {tuple(sorted(CANDIDATE_FIELDS))}
     assert [c["name"] for c in first["candidates"]] == ["a", "b"]
     assert (first["question"], first["title"]) == ("why", "Question: why?")
@@ -236,7 +236,9 @@ def test_a_session_prints_and_appends_one_line_for_each_measurement(harness, tmp
 
 
 def test_no_record_leaves_no_file(harness, tmp_path):
-    options = argparse.Namespace(rounds=1, core=None, results=tmp_path, no_record=True)
+    options = argparse.Namespace(
+        rounds=1, core=None, clock="wall", results=tmp_path, no_record=True
+    )
     affinity = harness.pinned_cores()
     try:
         session = harness.Session("/somewhere/why.py", "Question: why?", options)
