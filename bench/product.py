@@ -7,8 +7,10 @@ commit it is run on.
 from __future__ import annotations
 
 import contextlib
+from itertools import pairwise
 
 import numpy as np
+from vocabularies import in_byte_order
 
 import nextbyte as nb
 from nextbyte import _core
@@ -64,9 +66,12 @@ def root_call(tokenizer, row, out, *, presorted=False):
     return call
 
 
-def presorted(tokenizer, row):
-    """The row as a model with a permuted head gives it."""
-    return np.ascontiguousarray(row[np.asarray(tokenizer.compiled.rank_order)])
+def presorted(tokenizer, rows):
+    """The rows as a model with a permuted head gives them: ranked tokens, then the others."""
+    order, _ = in_byte_order(tokenizer)
+    others = np.setdiff1d(np.arange(len(rows[0])), order)
+    places = np.concatenate([order, others])
+    return [np.ascontiguousarray(row[places]) for row in rows]
 
 
 def root_candidates(tokenizer, rows):
@@ -75,7 +80,7 @@ def root_candidates(tokenizer, rows):
     found = {STREAM: [fresh_stream(tokenizer, row, log_masses) for row in rows]}
     if MASS_ROW is not None:
         out = np.empty(256)
-        in_order = [presorted(tokenizer, row) for row in rows]
+        in_order = presorted(tokenizer, rows)
         found[BY_ID] = [root_call(tokenizer, row, out) for row in rows]
         found[PRESORTED] = [root_call(tokenizer, row, out, presorted=True) for row in in_order]
     return found
@@ -104,7 +109,7 @@ def root_laws(tokenizer, row):
     for level in levels():
         with at_level(level):
             found[f"{BY_ID}, {level}"] = MASS_ROW(tokenizer.compiled, row).roots()
-            in_order = presorted(tokenizer, row)
+            (in_order,) = presorted(tokenizer, [row])
             made = MASS_ROW(tokenizer.compiled, in_order, presorted=True)
             found[f"{PRESORTED}, {level}"] = made.roots()
     return found
@@ -143,7 +148,7 @@ def inner_candidates(tokenizer, spelled, row, *, tokens=2000):
 def shared_prefixes(spelled):
     """Byte prefixes that two or more tokens share, out of the sorted tokens."""
     shared = set()
-    for a, b in zip(spelled, spelled[1:], strict=False):
+    for a, b in pairwise(spelled):
         k = 1
         while k <= len(a) and a[:k] == b[:k]:
             shared.add(a[:k])
