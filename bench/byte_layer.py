@@ -3,12 +3,15 @@
 Run: python bench/byte_layer.py [--only NAME ...] [--bytes N] [--rounds N]. The model costs nothing:
 every context gets the same prepared float32 row, lifted so that the text's own tokens are likely,
 as they are under a model. Each step is timed by itself: push, pending, provide, next_byte_logprobs.
+Last, a stream of 50,000 bytes: are its last 1,000 as fast as its first, and does memory stay?
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 from harness import Session, arguments, percentile
@@ -67,11 +70,57 @@ def summary(times, rows, data):
     return facts
 
 
+def resident_mib():
+    """Memory of this process that is in use, in MiB; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    if not statm.is_file():
+        return 0.0
+    return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def long_stream(session, name, tokenizer, length):
+    """Print and record time and memory at the beginning and at the end of a long stream."""
+    text = TEXTS["English"] + "\n\n"
+    row = prepared_row(tokenizer, text)
+    unit = text.encode()
+    data = (unit * (length // len(unit) + 1))[:length]
+    walk(tokenizer, data[:1000], row)
+    clock = time.perf_counter_ns
+    stream = _core.ByteStream(tokenizer.compiled, [])
+    out = np.empty(257)
+    times = np.zeros(length, np.int64)
+    memory = {}
+    for position, byte in enumerate(data):
+        begin = clock()
+        for context in stream.pending():
+            stream.provide(context, row)
+        stream.next_byte_logprobs(out)
+        stream.push(bytes([byte]))
+        times[position] = clock() - begin
+        if position + 1 in {1000, length}:
+            memory[position + 1] = resident_mib()
+    first, last = (statistics.median(part) * 1e-9 for part in (times[:1000], times[-1000:]))
+    grown = (memory[length] - memory[1000]) * 2**20 / (length - 1000)
+    facts = {"first": first, "last": last, "ratio": last / first, "bytes_of_memory_per_byte": grown}
+    session.note(
+        {"vocabulary": name, "text": "English, repeated", "bytes": length},
+        facts,
+        said=(
+            f"median of the first 1,000 bytes {first * 1e6:.1f} us, of the last 1,000 "
+            f"{last * 1e6:.1f} us, ratio {last / first:.2f}; resident memory grew by "
+            f"{grown:.0f} bytes a byte"
+        ),
+    )
+
+
 def main():
     parser = arguments(__doc__, rounds=9)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--bytes", type=int, default=400, help="read this much of each text")
+    parser.add_argument(
+        "--long", type=int, default=50_000, help="bytes of the long stream, or 0"
+    )
     options = parser.parse_args()
     only = options.only or ["SmolLM2", "o200k", *[o.partition("=")[0] for o in options.file]]
     session = Session(__file__, __doc__, options)
@@ -90,6 +139,8 @@ def main():
             )
             setup = {"vocabulary": name, "text": script, "bytes": len(data)}
             session.note(setup, facts, said=f"{said}; {facts['rows_per_byte']:.2f} rows per byte")
+        if options.long:
+            long_stream(session, name, tokenizer, options.long)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,11 @@ from timed_backend import TimedBackend
 import nextbyte as nb
 from nextbyte import _core, byte_lm
 
-CORE_CALLS = ("push", "pending", "provide", "next_byte_logprobs")
+CORE_CALLS = sorted(
+    name
+    for name in dir(_core.ByteStream)
+    if not name.startswith("_") and name != "fork" and callable(getattr(_core.ByteStream, name))
+)
 PROMPT = "The lighthouse keeper's daughter had counted"
 
 
@@ -47,13 +51,25 @@ def timed_stream(seconds):
 
 
 class TimedCore:
-    """The compiled module, but for its streams."""
+    """The compiled module with its streams and functions timed."""
 
-    def __init__(self, stream):
-        self.ByteStream = stream
+    def __init__(self, seconds):
+        self.ByteStream = timed_stream(seconds)
+        self.seconds = seconds
 
     def __getattr__(self, name):
-        return getattr(_core, name)
+        found = getattr(_core, name)
+        if isinstance(found, type) or not callable(found):
+            return found
+
+        def call(*arguments, **options):
+            begin = time.perf_counter()
+            try:
+                return found(*arguments, **options)
+            finally:
+                self.seconds[name] += time.perf_counter() - begin
+
+        return call
 
 
 def main():
@@ -65,7 +81,7 @@ def main():
     backend = TimedBackend(plain.backend)
     lm = nb.ByteLM(plain.tokenizer, backend)
     core = Counter()
-    byte_lm._core = TimedCore(timed_stream(core))  # noqa: SLF001 - looks inside `generate`
+    byte_lm._core = TimedCore(core)  # noqa: SLF001 - looks inside `generate`
     rounds = []
     for turn in range(options.rounds + 1):  # the first warms up
         backend.seconds, backend.rows = 0.0, 0
@@ -82,7 +98,7 @@ def main():
                 "whole": whole,
                 "model": backend.seconds,
                 "core": sum(core.values()),
-                **{f"core {name}": core[name] for name in CORE_CALLS},
+                "calls": dict(core),
             }
         )
     rounds = rounds[1:]
@@ -100,9 +116,9 @@ def main():
         ),
         "core_share": median(lambda r: r["core"] / r["whole"]),
         "outside_model_share": median(lambda r: 1.0 - r["model"] / r["whole"]),
-        **{
-            f"{name}_seconds_per_byte": median(lambda r, n=name: r[f"core {n}"] / r["bytes"])
-            for name in CORE_CALLS
+        "calls_seconds_per_byte": {
+            name: median(lambda r, n=name: r["calls"].get(n, 0.0) / r["bytes"])
+            for name in rounds[0]["calls"]
         },
     }
     said = (

@@ -8,10 +8,8 @@ that is not installed is left out, and `--file` adds any tokenizer.json.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 import tiktoken
 import tiktoken.load
 import tokenizers
+from harness import Session, arguments
 from vocabularies import O200K_FILE, as_tokenizer_json, shipped
 
 import nextbyte as nb
@@ -92,13 +91,10 @@ def shown(times, place):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = arguments(__doc__, rounds=9)
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
     options = parser.parse_args()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    load = os.getloadavg()[0]
-    print(f"{machine}, tokenizers {tokenizers.__version__}, load {load:.1f} at the start\n")
+    session = Session(__file__, __doc__, options)
     print(
         "| file | tokens | cold | library | cold / library, by round: median (least to greatest) "
         "| cached | cached, wall | compile alone |"
@@ -116,6 +112,10 @@ def main():
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {shown(times['cached'], 0)} "
                 f"| {shown(times['cached'], 1)} | {shown(times['compile'], 0)} |",
                 flush=True,
+            )
+            session.note(
+                {"file": name, "tokens": len(described.token_bytes), "rounds": options.rounds},
+                {"cold_to_library": ratios, "cpu_and_wall_milliseconds": times},
             )
 
 

@@ -93,6 +93,7 @@ def draw_panel(axes, vocabulary, record, candidates):
             fontsize=9,
             color=INK,
             fontweight="bold" if name == ours else "normal",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},  # over the grid
         )
         axes.text(
             -0.015,
@@ -140,7 +141,7 @@ def draw(found):
     figure, panels = plt.subplots(
         len(found),
         1,
-        figsize=(8.6, 0.27 * sum(heights) + 0.55 * len(found) + 1.3),
+        figsize=(8.6, 0.235 * sum(heights) + 0.5 * len(found) + 1.2),
         gridspec_kw={"height_ratios": heights},
         sharex=True,
         squeeze=False,
@@ -155,7 +156,7 @@ def draw(found):
     panels[-1].set_xticks(ticks, [in_words(tick) for tick in ticks])
     panels[-1].minorticks_off()
     figure.suptitle(
-        "From a row of logits to the masses of 257 next symbols",
+        "From a row of logits to the mass of every next byte",
         x=0.02,
         y=1 - 0.1 / figure.get_figheight(),
         va="top",

@@ -93,11 +93,14 @@ class Session:
         )
         return {figure.name: figure for figure in figures}
 
-    def note(self, setup: Mapping[str, Any], facts: Mapping[str, Any], *, said: str) -> None:
-        """Print and record facts that are no comparison of calls; `said` is what is printed."""
+    def note(
+        self, setup: Mapping[str, Any], facts: Mapping[str, Any], *, said: str | None = None
+    ) -> None:
+        """Record facts that are no comparison of calls, and print what is `said` of them."""
         described = machine.describe()
-        label = ", ".join(str(value) for value in setup.values())
-        print(f"{label} (load {described['load'][0]}): {said}\n", flush=True)
+        if said is not None:
+            label = ", ".join(str(value) for value in setup.values())
+            print(f"{label} (load {described['load'][0]}): {said}\n", flush=True)
         self._keep(setup=setup, machine=described, facts=facts)
 
     def _keep(self, **measured: Any) -> None:
