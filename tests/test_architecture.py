@@ -40,7 +40,7 @@ PYTHON_HEADER = re.compile(r"nanobind/|pybind11/|Python\.h")
 
 PYTHON_FLOORS = (
     {"_core", "errors"},
-    {"escapes", "fim_tokens", "progress", "stop_strings", "text_input", "text_stream"},
+    {"escapes", "fim_tokens", "progress", "simd", "stop_strings", "text_input", "text_stream"},
     {"formats", "models"},
     {"compiling", "cover_tree", "description_codec", "verification", "witnesses"},
     {"description_cache"},
@@ -51,7 +51,7 @@ PYTHON_FLOORS = (
     {"byte_lm", "byte_lm_state", "warping"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
     {"infill", "integrations", "display", "tokenizer_display"},
-    {"__init__", "simd"},
+    {"__init__"},
     {"cli", "commands", "inspect_command", "server", "__main__"},
 )
 HIGHEST_USER_OF_CORE = "byte_lm"

@@ -6,11 +6,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/logit_row_in.h"
 #include "mass/byte_stream.h"
 #include "support/error.h"
 
@@ -19,7 +21,6 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
-using Row = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ContextPointer = std::shared_ptr<Context>;
 
 // nanobind holds shared_ptr<Context>; the core hands out shared_ptr<const Context>. Python has no
@@ -28,24 +29,9 @@ ContextPointer to_python(const ByteStream::ContextPointer& context) {
   return std::const_pointer_cast<Context>(context);
 }
 
-kernels::LogitRow logit_row(const Row& row) {
-  const nb::dlpack::dtype type = row.dtype();
-  kernels::LogitType logit_type{};
-  if (type == nb::dtype<float>()) {
-    logit_type = kernels::LogitType::kFloat32;
-  } else if (type == nb::dtype<double>()) {
-    logit_type = kernels::LogitType::kFloat64;
-  } else if (type.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float) &&
-             type.bits == 16) {
-    logit_type = kernels::LogitType::kFloat16;
-  } else if (type.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat) &&
-             type.bits == 16) {
-    logit_type = kernels::LogitType::kBFloat16;
-  } else {
-    throw InvalidInput("logits must be float16, bfloat16, float32 or float64");
-  }
-  return {row.data(), logit_type, row.shape(0)};
-}
+using Law = nb::ndarray<double, nb::numpy, nb::shape<kAlphabetSize>, nb::c_contig, nb::device::cpu>;
+using Laws =
+    nb::ndarray<double, nb::numpy, nb::shape<-1, kAlphabetSize>, nb::c_contig, nb::device::cpu>;
 
 }  // namespace
 
@@ -110,23 +96,21 @@ void register_byte_stream(nb::module_& m) {
           nb::arg("current") = true)
       .def(
           "provide",
-          [](ByteStream& s, const ContextPointer& context, const Row& row) {
-            const kernels::LogitRow logits = logit_row(row);
+          [](ByteStream& s, const ContextPointer& context, const LogitArray& row, bool presorted) {
+            const Logits logits = logits_in(row, presorted);
             const nb::gil_scoped_release released;
             s.provide(context, logits);
           },
           nb::arg("context"),
           nb::arg("logits"),
-          nb::sig("def provide(self, context: Context, logits: numpy.typing.NDArray[typing.Any]) "
-                  "-> None"))
+          nb::kw_only(),
+          nb::arg("presorted") = false,
+          nb::sig("def provide(self, context: Context, logits: numpy.typing.NDArray[typing.Any], "
+                  "*, presorted: bool = False) -> None"),
+          "Takes in a row; presorted: in the order of `CompiledTokenizer.rank_order`.")
       .def(
           "next_byte_logprobs",
-          [](ByteStream& s,
-             const nb::ndarray<double,
-                               nb::numpy,
-                               nb::shape<kAlphabetSize>,
-                               nb::c_contig,
-                               nb::device::cpu>& out) {
+          [](ByteStream& s, const Law& out) {
             const ByteLogprobs& logprobs = s.next_byte_logprobs();
             std::copy(logprobs.begin(), logprobs.end(), out.data());
           },
@@ -150,16 +134,63 @@ void register_byte_stream(nb::module_& m) {
            })
       .def(
           "provide_edge",
-          [](const ByteStream& s, const ContextPointer& child, const Row& row) {
-            const kernels::LogitRow logits = logit_row(row);
+          [](const ByteStream& s, const ContextPointer& child, const LogitArray& row, bool sorted) {
+            const Logits logits = logits_in(row, sorted);
             const nb::gil_scoped_release released;
             s.provide_edge(*child, logits);
           },
           nb::arg("child"),
           nb::arg("logits"),
+          nb::kw_only(),
+          nb::arg("presorted") = false,
           nb::sig("def provide_edge(self, child: Context, logits: "
-                  "numpy.typing.NDArray[typing.Any]) -> None"))
+                  "numpy.typing.NDArray[typing.Any], *, presorted: bool = False) -> None"))
       .def("base_logprob", &ByteStream::base_logprob);
+
+  m.def(
+      "provide_rows",
+      [](const std::vector<ByteStream*>& streams,
+         const std::vector<ContextPointer>& contexts,
+         const std::vector<LogitArray>& rows,
+         bool presorted) {
+        if (streams.size() != contexts.size() || streams.size() != rows.size()) {
+          throw InvalidInput("there must be as many contexts and rows as streams");
+        }
+        std::vector<Logits> logits;
+        for (const LogitArray& row : rows) logits.push_back(logits_in(row, presorted));
+        const nb::gil_scoped_release released;
+        for (std::size_t i = 0; i < streams.size(); ++i) {
+          streams[i]->provide(contexts[i], logits[i]);
+        }
+      },
+      nb::arg("streams"),
+      nb::arg("contexts"),
+      nb::arg("rows"),
+      nb::kw_only(),
+      nb::arg("presorted") = false,
+      nb::sig("def provide_rows(streams: collections.abc.Sequence[ByteStream], contexts: "
+              "collections.abc.Sequence[Context], rows: "
+              "collections.abc.Sequence[numpy.typing.NDArray[typing.Any]], *, presorted: bool = "
+              "False) -> None"),
+      "`provide` for many streams, in order, without the interpreter's lock.");
+  m.def(
+      "next_byte_rows",
+      [](const std::vector<ByteStream*>& streams, const Laws& out) {
+        if (out.shape(0) != streams.size()) {
+          throw InvalidInput("`out` must have as many rows as there are streams");
+        }
+        const nb::gil_scoped_release released;
+        double* to = out.data();
+        for (ByteStream* const stream : streams) {
+          const ByteLogprobs& logprobs = stream->next_byte_logprobs();
+          to = std::copy(logprobs.begin(), logprobs.end(), to);
+        }
+      },
+      nb::arg("streams"),
+      nb::arg("out"),
+      nb::sig("def next_byte_rows(streams: collections.abc.Sequence[ByteStream], out: "
+              "numpy.typing.NDArray[numpy.float64]) -> None"),
+      "Writes the log-probabilities of many streams into the rows of `out`, shape (n, 257).");
 }
 
 }  // namespace nextbyte

@@ -1,11 +1,14 @@
 // Binds the compiled tokenizer: encoding, covers, figures.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -49,6 +52,22 @@ void register_tokenizer(nb::module_& m) {
           nb::sig("def pretokenizer(self) -> Pretokenizer | None"),
           "What splits the text first, or None.")
       .def_prop_ro("row_size", &Tokenizer::row_size, "Logits that a row must have at least.")
+      .def_prop_ro(
+          "rank_order",
+          [](const Tokenizer& t) {
+            const std::size_t size = t.table().size() + t.unranked().size();
+            auto memory = std::make_unique<TokenId[]>(size);
+            TokenId* const data = memory.get();
+            std::copy(t.unranked().begin(),
+                      t.unranked().end(),
+                      std::copy(t.table().order().begin(), t.table().order().end(), data));
+            const nb::capsule owner(memory.release(),
+                                    [](void* p) noexcept { delete[] static_cast<TokenId*>(p); });
+            return nb::ndarray<TokenId, nb::numpy, nb::ndim<1>>(data, {size}, owner);
+          },
+          nb::rv_policy::automatic,
+          nb::sig("def rank_order(self) -> numpy.typing.NDArray[numpy.uint32]"),
+          "The token at each position of a presorted row.")
       .def_prop_ro(
           "is_witnessed",
           [](const Tokenizer& t) { return t.family().is_witnessed(); },

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "support/error.h"
 
@@ -15,16 +16,6 @@ constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 std::string printable(std::uint8_t byte) {
   static constexpr char kDigits[] = "0123456789ABCDEF";
   return std::string("0x") + kDigits[byte >> 4] + kDigits[byte & 15];
-}
-
-// Throws if a logit is NaN or +inf. Returns whether any is finite.
-bool require_numbers(const kernels::LogitRow& row) {
-  const kernels::RowCheck check = kernels::check_row(row);
-  if (check.status == kernels::RowStatus::kOk) return true;
-  if (check.status == kernels::RowStatus::kNoMass) return false;
-  const bool is_nan = check.status == kernels::RowStatus::kNan;
-  throw InvalidInput("the logit of token " + std::to_string(check.index) +
-                     (is_nan ? " is NaN" : " is +inf"));
 }
 
 }  // namespace
@@ -164,96 +155,39 @@ std::vector<ByteStream::ContextPointer> ByteStream::pending(bool current) {
   return needed;
 }
 
-namespace {
-
-// Lets the family confirm the tokens that weigh most. Returns the share of the mass of all tokens
-// that it did not confirm.
-double choose_tokens(const AllowedTokens& allowed,
-                     const TokenTable& table,
-                     const kernels::LogitRow& row,
-                     std::vector<std::uint64_t>& mask) {
-  const std::size_t size = table.size();
-  mask.assign((size + 63) / 64, ~std::uint64_t{0});
-  if (size % 64 != 0) mask.back() >>= 64 - size % 64;
-  std::vector<double> masses(size);
-  const TokenId* order = table.order().data();
-  const double shift = kernels::masked_maximum(row, order, mask.data(), size);
-  if (shift == kImpossible) return 0.0;
-  const double total = kernels::masked_masses(row, order, mask.data(), size, shift, masses.data());
-  allowed.choose(masses, mask);
-  double confirmed = 0.0;
-  for (std::size_t rank = 0; rank < size; ++rank) {
-    if ((mask[rank / 64] >> (rank % 64) & 1U) != 0) confirmed += masses[rank];
-  }
-  return std::max(0.0, 1.0 - confirmed / total);
-}
-
-}  // namespace
-
-ByteStream::Row ByteStream::make_row(const Context& context,
-                                     const AllowedTokens& allowed,
-                                     const kernels::LogitRow& row) const {
+MassRow ByteStream::make_row(const Context& context,
+                             const AllowedTokens& allowed,
+                             const Logits& logits) const {
   const Tokenizer& tokenizer = tracker_.tokenizer();
-  if (row.size < tokenizer.row_size()) {
-    throw InvalidInput("a row of " + std::to_string(row.size) +
-                       " logits is too narrow: the vocabulary has " +
-                       std::to_string(tokenizer.row_size()) + " tokens");
-  }
-  Row result;
-  result.any_finite = require_numbers(row);
-
-  const TokenTable& table = tokenizer.table();
-  std::vector<std::uint64_t> mask;
-  if (allowed.wants_masses()) {
-    result.unconfirmed = choose_tokens(allowed, table, row, mask);
-  } else {
-    allowed.copy_words(table.size(), mask);
-  }
-  const bool may_end = tokenizer.may_end(context.state());
-  double shift = kernels::masked_maximum(row, table.order().data(), mask.data(), table.size());
-  if (may_end) {
-    for (const TokenId token : end_tokens_) {
-      if (token >= row.size) {
-        throw InvalidInput("end-of-text token " + std::to_string(token) +
-                           " is outside the row of " + std::to_string(row.size) + " logits");
-      }
-      shift = std::max(shift, kernels::logit_at(row, token));
-    }
-  }
-  result.masses.resize(table.size());
-  if (shift == kImpossible) return result;  // an error only once the context has any weight
-  result.total = kernels::masked_masses(
-      row, table.order().data(), mask.data(), table.size(), shift, result.masses.data());
-  if (may_end) {
-    for (const TokenId token : end_tokens_) {
-      result.end_of_text += std::exp(kernels::logit_at(row, token) - shift);
-    }
-    result.total += result.end_of_text;
-  }
-  return result;
+  std::span<const TokenId> ends;
+  if (tokenizer.may_end(context.state())) ends = end_tokens_;
+  return MassRow(tokenizer, logits, &allowed, ends);
 }
 
 void ByteStream::set_edge(const Context& child, const Row& parent_row) const {
   const Rank rank = tracker_.tokenizer().table().rank_of(child.token());
-  if (parent_row.total > 0.0) {
-    child.set_edge_logprob(std::log(parent_row.masses[rank] / parent_row.total));
+  if (parent_row.total() > 0.0) {
+    child.set_edge_logprob(std::log(parent_row.mass(rank) / parent_row.total()));
   }
 }
 
-void ByteStream::provide(const ContextPointer& context, const kernels::LogitRow& logits) {
+void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   const auto live = std::find_if(tracker_.live().begin(),
                                  tracker_.live().end(),
                                  [&](const LiveContext& l) { return l.context == context; });
   const bool is_live = live != tracker_.live().end();
-  auto row = std::make_shared<const Row>(
-      is_live ? make_row(*context, *live->allowed, logits)
-              : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits));
+  auto row = std::static_pointer_cast<const Row>(context->evaluation());
+  if (row == nullptr) {
+    row = std::make_shared<const Row>(
+        is_live ? make_row(*context, *live->allowed, logits)
+                : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits));
+  }
   for (const LiveContext& l : tracker_.live()) {
     for (const Context* c = l.context.get(); c->position() > context->position(); c = c->parent()) {
       if (c->parent() != context.get()) continue;
       set_edge(*c, *row);
       // The text went through this context, and the model says that it cannot.
-      if (!is_live && !(row->total > 0.0)) c->set_edge_logprob(kImpossible);
+      if (!is_live && !(row->total() > 0.0)) c->set_edge_logprob(kImpossible);
     }
   }
   if (is_live && find_row(*context) == nullptr) {
@@ -264,17 +198,17 @@ void ByteStream::provide(const ContextPointer& context, const kernels::LogitRow&
 
 void ByteStream::drop_massless_rows() {
   std::erase_if(rows_, [](const auto& entry) {
-    if (entry.second->total > 0.0) return false;
+    if (entry.second->total() > 0.0) return false;
     entry.first->set_evaluation(nullptr);
     return true;
   });
 }
 
 void ByteStream::require_mass(const Row& row, const Context& context) {
-  if (row.total > 0.0) return;
+  if (row.total() > 0.0) return;
   const std::string message =
-      row.any_finite ? "the logits give probability zero to every token that may follow"
-                     : "every logit of the row is -inf, so nothing may follow";
+      row.any_finite() ? "the logits give probability zero to every token that may follow"
+                       : "every logit of the row is -inf, so nothing may follow";
   const std::string problem =
       message + " the first " +
       std::to_string(std::max(context.position(), tracker_.lead_size()) - tracker_.lead_size()) +
@@ -302,13 +236,14 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
     }
     require_mass(*row, *live.context);
     weights += std::exp(log_weight - greatest);
-    unconfirmed += std::exp(log_weight - greatest) * row->unconfirmed;
-    const double scale = std::exp(log_weight - greatest) / row->total;
+    unconfirmed += std::exp(log_weight - greatest) * row->unconfirmed();
+    const double scale = std::exp(log_weight - greatest) / row->total();
+    const double* root_sum = live.cursor.depth == 0 ? row->root_sums().data() : nullptr;
     tracker_.tokenizer().table().for_each_child(
         live.cursor, [&](std::uint8_t byte, Rank first, Rank last) {
-          masses[byte] += scale * kernels::range_sum(row->masses.data(), first, last);
+          masses[byte] += scale * (root_sum != nullptr ? *root_sum++ : row->sum(first, last));
         });
-    if (tracker_.ends_at(live)) masses[kEndOfText] += scale * row->end_of_text;
+    if (tracker_.ends_at(live)) masses[kEndOfText] += scale * row->end_of_text();
   }
   for (const double mass : masses) total += mass;
   if (!(total > 0.0)) {
@@ -349,10 +284,8 @@ double ByteStream::relative_logprob() {
     require_mass(*row, *live.context);
     double mass = 0.0;
     tracker_.tokenizer().table().for_each_child(
-        live.cursor, [&](std::uint8_t, Rank first, Rank last) {
-          mass += kernels::range_sum(row->masses.data(), first, last);
-        });
-    total += scale * mass / row->total;
+        live.cursor, [&](std::uint8_t, Rank first, Rank last) { mass += row->sum(first, last); });
+    total += scale * mass / row->total();
   }
   return greatest + std::log(total);
 }
@@ -368,9 +301,9 @@ ByteStream::unscored() const {
   return edges;
 }
 
-void ByteStream::provide_edge(const Context& child, const kernels::LogitRow& row) const {
+void ByteStream::provide_edge(const Context& child, const Logits& logits) const {
   const Context& parent = *child.parent();
-  set_edge(child, make_row(parent, *tracker_.tokenizer().allowed(parent.state()), row));
+  set_edge(child, make_row(parent, *tracker_.tokenizer().allowed(parent.state()), logits));
 }
 
 double ByteStream::base_logprob() const {

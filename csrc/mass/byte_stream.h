@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "cover/cover_tracker.h"
-#include "kernels/masses.h"
+#include "mass/mass_row.h"
 
 namespace nextbyte {
 
@@ -50,8 +50,8 @@ class ByteStream {
   // `current` false, only those that relative_logprob() needs.
   std::vector<ContextPointer> pending(bool current = true);
   // Takes in the row of a pending context. Throws InvalidInput if it is too narrow, or has NaN or
-  // +inf.
-  void provide(const ContextPointer& context, const kernels::LogitRow& row);
+  // +inf. It is not looked at if a fork of this stream has taken in this context's row already.
+  void provide(const ContextPointer& context, const Logits& logits);
   // Nothing may be pending. Throws UnreachableByte if no live context has any weight, InvalidInput
   // if one that has any gives none to the tokens that may follow it.
   const ByteLogprobs& next_byte_logprobs();
@@ -71,23 +71,16 @@ class ByteStream {
   // child whose edge the row determines.
   std::vector<std::pair<ContextPointer, ContextPointer>> unscored() const;
   // Takes in the row of child's parent, for the edge above `child` only.
-  void provide_edge(const Context& child, const kernels::LogitRow& row) const;
+  void provide_edge(const Context& child, const Logits& logits) const;
   // log P(base): no unscored() may be left.
   double base_logprob() const;
 
  private:
-  // The masses of the tokens after one context, in rank order, and their normalizer, which is 0
-  // where the model rules out all that may follow. Such a row is an error once it has any weight.
-  struct Row {
-    std::vector<double> masses;
-    double total = 0.0;
-    double end_of_text = 0.0;
-    bool any_finite = true;    // false: every logit was -inf
-    double unconfirmed = 0.0;  // share of the model's mass on tokens without a witness
-  };
-  Row make_row(const Context& context,
-               const AllowedTokens& allowed,
-               const kernels::LogitRow& row) const;
+  // A row whose total is 0 is an error once its context has any weight.
+  using Row = MassRow;
+  MassRow make_row(const Context& context,
+                   const AllowedTokens& allowed,
+                   const Logits& logits) const;
   // Throws InvalidInput, and drops such rows, if this one has no mass.
   void require_mass(const Row& row, const Context& context);
   const Row* find_row(const Context& context) const noexcept;

@@ -16,6 +16,24 @@ Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary,
     : vocabulary_(std::move(vocabulary)), family_(std::move(family)), lead_(std::move(lead)) {
   const std::vector<TokenId>& tokens = family_->table().order();
   row_size_ = std::size_t{*std::max_element(tokens.begin(), tokens.end())} + 1;
+  for (std::size_t id = 0; id < vocabulary_size(); ++id) {
+    const TokenId token = static_cast<TokenId>(id);
+    if (table().rank_of(token) == kNoRank) unranked_.push_back(token);
+  }
+}
+
+std::size_t Tokenizer::presorted_place(TokenId unranked_token) const noexcept {
+  const auto after = std::lower_bound(unranked_.begin(), unranked_.end(), unranked_token);
+  const std::size_t place = table().size() + static_cast<std::size_t>(after - unranked_.begin());
+  return unranked_token < vocabulary_size() ? place : place + unranked_token - vocabulary_size();
+}
+
+TokenId Tokenizer::token_at_place(std::size_t place) const noexcept {
+  const std::vector<TokenId>& ranked = table().order();
+  if (place < ranked.size()) return ranked[place];
+  place -= ranked.size();
+  if (place < unranked_.size()) return unranked_[place];
+  return static_cast<TokenId>(place - unranked_.size() + vocabulary_size());
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text) const {

@@ -27,6 +27,12 @@ class Tokenizer {
   // Rows of logits must be at least so wide: one more than the greatest id of a token that a text
   // can have. Special tokens behind it need no logit.
   std::size_t row_size() const noexcept { return row_size_; }
+  // The tokens of the vocabulary without a rank, ascending. A *presorted* row has the logits of the
+  // ranked tokens in order of rank, then those of these, then those of ids behind the vocabulary.
+  const std::vector<TokenId>& unranked() const noexcept { return unranked_; }
+  // Where the logit of a token without a rank is in a presorted row, and the token at a place.
+  std::size_t presorted_place(TokenId unranked_token) const noexcept;
+  TokenId token_at_place(std::size_t place) const noexcept;
   const std::string& token_bytes(TokenId token) const noexcept { return vocabulary_->bytes(token); }
   const Vocabulary& vocabulary() const noexcept { return *vocabulary_; }
   const std::string& lead() const noexcept { return lead_; }
@@ -52,6 +58,7 @@ class Tokenizer {
   std::unique_ptr<const TokenizerFamily> family_;
   std::string lead_;
   std::size_t row_size_;
+  std::vector<TokenId> unranked_;
 };
 
 }  // namespace nextbyte

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nextbyte import errors
+from nextbyte import errors, simd
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
@@ -22,5 +22,6 @@ __all__ = [
     "Tokenizer",
     "errors",
     "generate",
+    "simd",
     "stream",
 ]

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
+from nextbyte import _core
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError
 from nextbyte.text_input import as_bytes
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nextbyte import _core
     from nextbyte.backends import Branch
 
 _SCORED_AT_ONCE: Final = 128
@@ -232,8 +232,7 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
     rows = np.empty((len(states), ALPHABET_SIZE))
     try:
         _evaluate(states, current=True)
-        for row, state in zip(rows, states, strict=True):
-            state._stream.next_byte_logprobs(row)  # noqa: SLF001
+        _core.next_byte_rows([state._stream for state in states], rows)  # noqa: SLF001
     except InvalidInputError:  # a row that is no distribution
         for state in states:
             state._forget_rows()  # noqa: SLF001
@@ -248,8 +247,13 @@ def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
         for context in state._stream.pending(current=current):  # noqa: SLF001
             wanted.setdefault(context.id, (context, []))[1].append(state)
     for evaluated, context, owners in _read(wanted):
-        for state in owners:
-            state._stream.provide(context, evaluated.branch.logits)  # noqa: SLF001
+        row = evaluated.branch.logits
+        count = len(owners)
+        _core.provide_rows(
+            [state._stream for state in owners],  # noqa: SLF001
+            [context] * count,
+            [row] * count,
+        )
         evaluated.release()
     if wanted:
         for state in states:

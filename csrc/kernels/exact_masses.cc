@@ -1,11 +1,19 @@
-// Portable kernels: one plain loop each, generic over the type of the logits.
-#include "kernels/masses.h"
+// The exact path: one plain loop each, generic over the type of the logits.
+#include "kernels/exact_masses.h"
 
 #include <math.h>
 #include <string.h>
 
 namespace nextbyte::kernels {
 namespace {
+
+// Rows may lie anywhere, such as inside a mapped file.
+template <typename T>
+T load_at(const void* data, std::size_t i) {
+  T value;
+  memcpy(&value, static_cast<const char*>(data) + i * sizeof value, sizeof value);
+  return value;
+}
 
 double from_half(std::uint16_t bits) {
   const int exponent = bits >> 10 & 0x1F;
@@ -32,24 +40,18 @@ double from_bfloat(std::uint16_t bits) {
 // an element.
 template <typename Body>
 auto with_loader(const LogitRow& row, Body body) {
+  const void* data = row.data;
   switch (row.type) {
-    case LogitType::kFloat16: {
-      const auto* data = static_cast<const std::uint16_t*>(row.data);
-      return body([data](std::size_t i) { return from_half(data[i]); });
-    }
-    case LogitType::kBFloat16: {
-      const auto* data = static_cast<const std::uint16_t*>(row.data);
-      return body([data](std::size_t i) { return from_bfloat(data[i]); });
-    }
-    case LogitType::kFloat64: {
-      const auto* data = static_cast<const double*>(row.data);
-      return body([data](std::size_t i) { return data[i]; });
-    }
+    case LogitType::kFloat16:
+      return body([data](std::size_t i) { return from_half(load_at<std::uint16_t>(data, i)); });
+    case LogitType::kBFloat16:
+      return body([data](std::size_t i) { return from_bfloat(load_at<std::uint16_t>(data, i)); });
+    case LogitType::kFloat64:
+      return body([data](std::size_t i) { return load_at<double>(data, i); });
     case LogitType::kFloat32:
       break;
   }
-  const auto* data = static_cast<const float*>(row.data);
-  return body([data](std::size_t i) { return static_cast<double>(data[i]); });
+  return body([data](std::size_t i) { return static_cast<double>(load_at<float>(data, i)); });
 }
 
 // Calls visit(r) for each set bit r < n of `mask`.
@@ -81,20 +83,18 @@ double logit_at(const LogitRow& row, std::size_t index) {
   return with_loader(row, [&](auto load) { return load(index); });
 }
 
-double masked_masses(const LogitRow& row,
-                     const std::uint32_t* order,
-                     const std::uint64_t* mask,
-                     std::size_t n,
-                     double shift,
-                     double* masses) {
-  return with_loader(row, [&](auto load) {
+void exact_masses(const LogitRow& row,
+                  const std::uint32_t* order,
+                  const std::uint64_t* mask,
+                  std::size_t n,
+                  double shift,
+                  double* masses) {
+  with_loader(row, [&](auto load) {
     memset(masses, 0, n * sizeof *masses);
-    double total = 0.0;
     for_each_bit(mask, n, [&](std::size_t r) {
-      masses[r] = exp(load(order[r]) - shift);
-      total += masses[r];
+      masses[r] = exp(load(order == nullptr ? r : order[r]) - shift);
     });
-    return total;
+    return 0;
   });
 }
 
@@ -105,14 +105,14 @@ double masked_maximum(const LogitRow& row,
   return with_loader(row, [&](auto load) {
     double maximum = -HUGE_VAL;
     for_each_bit(mask, n, [&](std::size_t r) {
-      const double logit = load(order[r]);
+      const double logit = load(order == nullptr ? r : order[r]);
       if (logit > maximum) maximum = logit;
     });
     return maximum;
   });
 }
 
-double range_sum(const double* values, std::size_t first, std::size_t last) {
+double exact_sum(const double* values, std::size_t first, std::size_t last) {
   double sum = 0.0;
   for (std::size_t i = first; i < last; ++i) sum += values[i];
   return sum;
