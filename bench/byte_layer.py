@@ -118,9 +118,7 @@ def main():
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--bytes", type=int, default=400, help="read this much of each text")
-    parser.add_argument(
-        "--long", type=int, default=50_000, help="bytes of the long stream, or 0"
-    )
+    parser.add_argument("--long", type=int, default=50_000, help="bytes of the long stream, or 0")
     options = parser.parse_args()
     only = options.only or ["SmolLM2", "o200k", *[o.partition("=")[0] for o in options.file]]
     session = Session(__file__, __doc__, options)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
 import shutil
@@ -18,17 +17,16 @@ import tempfile
 from pathlib import Path
 
 RECORDED = Path(__file__).resolve().parents[1] / "results" / "instructions.json"
-LEVEL = "x86-64-v3"  # valgrind 3.19 knows nothing of AVX-512
 
 
-def conditions(compiler: str) -> dict[str, str]:
+def conditions(compiler: str, level: str) -> dict[str, str]:
     """Return what the counts depend on beside the code."""
     name, _, version = compiler.partition(" ")
     return {
         "compiler": f"{name} {version.split('.')[0]}",
         "libc": " ".join(platform.libc_ver()),
         "machine": platform.machine(),
-        "level": LEVEL,
+        "level": level,
     }
 
 
@@ -38,7 +36,8 @@ def parsed(printed: str, annotated: str) -> tuple[dict[str, str], dict[str, floa
     Parameters
     ----------
     printed
-        What the program says: its compiler, and how often each hot call was made.
+        What the program says: its compiler, the level of its kernels, and how often each hot call
+        was made.
     annotated
         What callgrind_annotate makes of the counts, callees included.
 
@@ -48,20 +47,20 @@ def parsed(printed: str, annotated: str) -> tuple[dict[str, str], dict[str, floa
         A hot call was made, but not counted.
     """
     compiler = re.search(r"^compiler (.+)$", printed, re.MULTILINE)
+    level = re.search(r"^level (.+)$", printed, re.MULTILINE)
     found = {}
     for name, calls in re.findall(r"^calls (\w+) (\d+)$", printed, re.MULTILINE):
         count = re.search(rf"^\s*([\d,]+) .*[:\s]{name}(?: \[|$)", annotated, re.MULTILINE)
         if count is None:
             raise ValueError(f"callgrind did not count {name}")
         found[name] = round(int(count[1].replace(",", "")) / max(1, int(calls)), 1)
-    if compiler is None or not found:
-        raise ValueError("the program did not say its compiler and its calls")
-    return conditions(compiler[1]), found
+    if compiler is None or level is None or not found:
+        raise ValueError("the program did not say its compiler, its level and its calls")
+    return conditions(compiler[1], level[1]), found
 
 
 def count(program: Path) -> tuple[dict[str, str], dict[str, float]]:
     """Run the program under callgrind; see `parsed`."""
-    environment = {**os.environ, "NEXTBYTE_SIMD": LEVEL}
     valgrind, annotate = shutil.which("valgrind"), shutil.which("callgrind_annotate")
     if valgrind is None or annotate is None:
         raise FileNotFoundError("valgrind is not installed")
@@ -80,7 +79,6 @@ def count(program: Path) -> tuple[dict[str, str], dict[str, float]]:
             capture_output=True,
             text=True,
             check=True,
-            env=environment,
         )
         annotated = subprocess.run(
             [annotate, "--inclusive=yes", "--threshold=100", str(counts)],

@@ -14,7 +14,9 @@
 #include <vector>
 
 #include "families/byte_pair_family.h"
+#include "kernels/levels.h"
 #include "mass/byte_stream.h"
+#include "mass/mass_row.h"
 #include "tokenizer/tokenizer.h"
 #include "vocabulary/bpe_merges.h"
 #include "vocabulary/vocabulary.h"
@@ -27,6 +29,9 @@ using nextbyte::TokenId;
 constexpr std::size_t kTokens = 20'000;
 constexpr std::size_t kTextBytes = 2'000;
 constexpr std::size_t kLongestToken = 12;
+constexpr int kRootCalls = 50;
+constexpr std::size_t kInnerCalls = 500;
+constexpr const char* kLevel = "x86-64-v3";  // the counter knows no AVX-512
 
 // A 64-bit linear congruential generator; the high bits are good.
 class Generator {
@@ -95,7 +100,15 @@ std::vector<float> make_row(Generator& random) {
   return row;
 }
 
-std::uint64_t calls[4];
+enum Call { kPush, kPending, kProvide, kQuery, kRoot, kRootPresorted, kInner, kCalls };
+constexpr const char* kNames[kCalls] = {"hot_push",
+                                        "hot_pending",
+                                        "hot_provide",
+                                        "hot_query",
+                                        "hot_root",
+                                        "hot_root_presorted",
+                                        "hot_inner"};
+std::uint64_t calls[kCalls];
 
 }  // namespace
 
@@ -103,30 +116,61 @@ extern "C" {
 
 __attribute__((noinline)) void hot_push(ByteStream& stream, const char* byte) {
   stream.push({byte, 1});
-  ++calls[0];
+  ++calls[kPush];
 }
 
-__attribute__((noinline)) std::size_t hot_pending(ByteStream& stream,
-                                                  std::vector<ByteStream::ContextPointer>& found) {
+__attribute__((noinline)) void hot_pending(ByteStream& stream,
+                                           std::vector<ByteStream::ContextPointer>& found) {
   found = stream.pending();
-  ++calls[1];
-  return found.size();
+  ++calls[kPending];
 }
 
 __attribute__((noinline)) void hot_provide(ByteStream& stream,
                                            const ByteStream::ContextPointer& context,
-                                           const nextbyte::kernels::LogitRow& row) {
+                                           const nextbyte::Logits& row) {
   stream.provide(context, row);
-  ++calls[2];
+  ++calls[kProvide];
 }
 
 __attribute__((noinline)) double hot_query(ByteStream& stream) {
-  ++calls[3];
+  ++calls[kQuery];
   return stream.next_byte_logprobs()[' '];
+}
+
+__attribute__((noinline)) double hot_root(const nextbyte::Tokenizer& tokenizer,
+                                          const nextbyte::Logits& row) {
+  ++calls[kRoot];
+  return nextbyte::MassRow(tokenizer, row, nullptr, {}).total();
+}
+
+__attribute__((noinline)) double hot_root_presorted(const nextbyte::Tokenizer& tokenizer,
+                                                    const nextbyte::Logits& row) {
+  ++calls[kRootPresorted];
+  return nextbyte::MassRow(tokenizer, row, nullptr, {}).total();
+}
+
+// All inner nodes on the way of one token.
+__attribute__((noinline)) double hot_inner(const nextbyte::Tokenizer& tokenizer,
+                                           const nextbyte::MassRow& masses,
+                                           TokenId token) {
+  ++calls[kInner];
+  const nextbyte::TokenTable& table = tokenizer.table();
+  nextbyte::TokenTable::Cursor cursor = table.root();
+  double sum = 0.0;
+  for (const char byte : tokenizer.token_bytes(token)) {
+    if (!table.step(cursor, static_cast<std::uint8_t>(byte)) || cursor.last - cursor.first < 2) {
+      break;
+    }
+    table.for_each_child(cursor, [&](std::uint8_t, nextbyte::Rank first, nextbyte::Rank last) {
+      sum += masses.sum(first, last);
+    });
+  }
+  return sum;
 }
 }
 
 int main() {
+  nextbyte::kernels::use(kLevel);  // on other processors: the baseline, and other counts
   Generator random;
   Ingredients made = make_ingredients(random);
   const std::string text = make_text(random, made.tokens);
@@ -140,8 +184,13 @@ int main() {
       false);
   auto tokenizer =
       std::make_shared<const nextbyte::Tokenizer>(vocabulary, std::move(family), std::string());
-  const nextbyte::kernels::LogitRow row{
-      logits.data(), nextbyte::kernels::LogitType::kFloat32, logits.size()};
+  const nextbyte::Logits row{{logits.data(), nextbyte::kernels::LogitType::kFloat32, logits.size()},
+                             false};
+  std::vector<float> in_rank_order;
+  for (const TokenId token : tokenizer->table().order()) in_rank_order.push_back(logits[token]);
+  for (const TokenId token : tokenizer->unranked()) in_rank_order.push_back(logits[token]);
+  const nextbyte::Logits presorted{
+      {in_rank_order.data(), nextbyte::kernels::LogitType::kFloat32, in_rank_order.size()}, true};
 
   double sum = 0.0;
   ByteStream stream(tokenizer, {});
@@ -152,9 +201,18 @@ int main() {
     sum += hot_query(stream);
     hot_push(stream, &byte);
   }
-  static constexpr const char* kNames[] = {"hot_push", "hot_pending", "hot_provide", "hot_query"};
+  for (int i = 0; i < kRootCalls; ++i) {
+    sum += hot_root(*tokenizer, row);
+    sum += hot_root_presorted(*tokenizer, presorted);
+  }
+  const nextbyte::MassRow masses(*tokenizer, row, nullptr, {});
+  for (std::size_t i = 0; i < kInnerCalls; ++i) {
+    sum += hot_inner(*tokenizer, masses, 256 + random.skewed(kTokens - 256));
+  }
+
   std::printf("compiler %s\n", NEXTBYTE_COMPILER);
-  for (int i = 0; i < 4; ++i) {
+  std::printf("level %s\n", nextbyte::kernels::active().name);
+  for (int i = 0; i < kCalls; ++i) {
     std::printf("calls %s %llu\n", kNames[i], static_cast<unsigned long long>(calls[i]));
   }
   return std::isfinite(sum) ? 0 : 1;

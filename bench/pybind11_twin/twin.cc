@@ -68,9 +68,10 @@ PYBIND11_MODULE(nextbyte_twin, m) {
            })
       .def("provide",
            [](ByteStream& s, const ContextPointer& context, const Array<float>& row) {
-             const nextbyte::kernels::LogitRow logits{row.data(),
-                                                      nextbyte::kernels::LogitType::kFloat32,
-                                                      static_cast<std::size_t>(row.size())};
+             const nextbyte::Logits logits{{row.data(),
+                                            nextbyte::kernels::LogitType::kFloat32,
+                                            static_cast<std::size_t>(row.size())},
+                                           false};
              const py::gil_scoped_release released;
              s.provide(context, logits);
            })

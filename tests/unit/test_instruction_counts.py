@@ -78,7 +78,7 @@ def test_the_comparison_can_fail(found, number):
 
 
 def test_reading_what_callgrind_says():
-    printed = "compiler GNU 12.2.0\ncalls hot_push 4\ncalls hot_query 2\n"
+    printed = "compiler GNU 12.2.0\nlevel v3\ncalls hot_push 4\ncalls hot_query 2\n"
     annotated = (
         "Ir\n9,000 (100.0%)  PROGRAM TOTALS\n"
         "6,000 (60.00%)  ???:hot_push [program]\n"
@@ -87,6 +87,6 @@ def test_reading_what_callgrind_says():
     )
     conditions, found = count.parsed(printed, annotated)
     assert found == {"hot_push": 1500.0, "hot_query": 1500.5}
-    assert conditions["compiler"] == "GNU 12"
+    assert (conditions["compiler"], conditions["level"]) == ("GNU 12", "v3")
     with pytest.raises(ValueError, match="hot_query"):
         count.parsed(printed, annotated.replace("hot_query", "other"))
