@@ -88,8 +88,8 @@ def simd_level() -> str | None:
 
 def describe() -> dict[str, object]:
     """Return everything about this process that a figure depends on."""
-    # What the benches write themselves does not make the code another.
-    changed = _git("status", "--porcelain", "--", ".", ":!bench/results", ":!docs/images")
+    # What the benches write themselves, and prose, do not make the code another.
+    changed = _git("status", "--porcelain", "--", ".", ":!bench/results", ":!*.md", ":!docs")
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "dirty": bool(changed),
