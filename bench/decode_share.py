@@ -1,8 +1,9 @@
 """Question: which share of a decode step is the byte layer? SmolLM2-135M inside `generate`.
 
 Run: python bench/decode_share.py [--bytes N] [--rounds N]. The model is float32 in transformers on
-one thread, and its CPU time is counted. Time in the backend's `extend` is the model's; time in calls into the compiled core is
-the byte layer; the rest of `generate` is Python: the loop, the sampler, the bookkeeping.
+one thread, whose CPU time is counted. Time in the backend's `extend` is the model's; time in calls
+into the compiled core is the byte layer; the rest of `generate` is Python: the loop, the sampler,
+the bookkeeping.
 """
 
 from __future__ import annotations
