@@ -76,7 +76,7 @@ def test_times_and_ratios_are_those_of_the_clock(harness):
 
 def test_load_that_outlasts_a_round_changes_times_but_not_ratios(harness):
     clock = Clock()
-    loads = iter([1, 1, 7, 7, 1, 100, 100, 1, 1, 1, 1])
+    loads = iter([7, 7, 7, 7, 1, 100, 100, 1, 1])
 
     def next_load():
         clock.load = next(loads)
