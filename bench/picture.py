@@ -135,6 +135,7 @@ def caption(record):
         "Median of interleaved rounds in one process, one pinned thread, warm buffers, log axis; "
         f"{TIMES} is the ratio to nextbyte.\n"
         "Pale bars do less: no byte masses come of them. "
+        "genlm's is its ratio to nextbyte in a run of peers.py, times nextbyte here.\n"
         f"{record['cpu'].split(' (')[0]}{level}, torch {record['versions'].get('torch', '?')}, "
         f"load {load:g}, commit {record['commit'][:8]}, {record['when'][:10]}."
     )
@@ -180,7 +181,7 @@ def draw(found):
     )
     tall = figure.get_figheight()
     figure.subplots_adjust(
-        left=0.28, right=0.985, top=1 - 0.72 / tall, bottom=0.82 / tall, hspace=0.22
+        left=0.28, right=0.985, top=1 - 0.72 / tall, bottom=0.95 / tall, hspace=0.22
     )
     return figure
 
