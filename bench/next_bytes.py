@@ -15,27 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from texts import TEXTS
+from timed_backend import TimedBackend
 
 import nextbyte as nb
-
-
-class TimedBackend:
-    """Passes everything on and adds up the time that the language model takes."""
-
-    def __init__(self, backend):
-        self.backend = backend
-        self.vocab_size = backend.vocab_size
-        self.start_token = backend.start_token
-        self.end_tokens = backend.end_tokens
-        self.seconds = 0.0
-        self.calls = 0
-
-    def extend(self, requests):
-        begin = time.perf_counter()
-        branches = self.backend.extend(requests)
-        self.seconds += time.perf_counter() - begin
-        self.calls += 1
-        return branches
 
 
 def resident_mib():

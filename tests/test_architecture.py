@@ -45,7 +45,7 @@ PYTHON_FLOORS = (
     {"compiling", "cover_tree", "description_codec", "verification", "witnesses"},
     {"description_cache"},
     {"tokenizer_report"},
-    {"tokenizer_inspection"},
+    {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},

@@ -1,10 +1,11 @@
 """Keeps the descriptions of large tokenizer files on disk, so that a second load parses nothing.
 
 What is kept is the plain `TokenizerDescription`, with what compiling it found out about its merges
-(docs/adr/0023), and not all that the core makes of it. The name of an entry is a SHA-256 over all that
-decides about it: the content of the file (its name and times prove nothing, and hashing 20 MB takes
-some 15 milliseconds), the loader and its options, and the code of the loaders themselves, so that
-no entry outlives a change of them. An entry carries a checksum; what does not check is no entry.
+(docs/adr/0023), and not all that the core makes of it. The name of an entry is a SHA-256 over all
+that decides about it: the content of the file (its name and times prove nothing, and hashing 20 MB
+takes some 15 milliseconds), the loader and its options, and the code of the loaders themselves, so
+that no entry outlives a change of them. An entry carries a checksum; what does not check is no
+entry.
 
 The cache is never in the way: a folder that cannot be read or written means to do without, and so
 does ``NEXTBYTE_TOKENIZER_CACHE=0``.

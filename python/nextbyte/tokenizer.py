@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nextbyte import _core
 from nextbyte.compiling import check_compiled, compile_tokenizer, with_last_steps
@@ -20,19 +20,17 @@ from nextbyte.formats.tiktoken import load_tiktoken
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer_inspection import TokenizerInspection
+from nextbyte.tokenizer_rows import TokenizerRows
 from nextbyte.witnesses import compile_witnessed
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from nextbyte.formats.description import TokenizerDescription
 
 
-class Tokenizer(TokenizerInspection):
+class Tokenizer(TokenizerInspection, TokenizerRows):
     """A tokenizer of any family, with the cover encodings of byte prefixes.
 
     Immutable and safe to share between threads. Text is only ever ordinary text: the spelling of a
@@ -68,7 +66,7 @@ class Tokenizer(TokenizerInspection):
             re.compile(b"(%s)" % b"|".join(map(re.escape, words[::-1]))) if words else None
         )
         self._verification = None
-        self._rank_order: NDArray[np.uint32] | None = None
+        self._rank_order = None
 
     @classmethod
     def from_file(
@@ -351,57 +349,6 @@ class Tokenizer(TokenizerInspection):
         """
         covers = self._compiled.cover_encodings(as_bytes(prefix, name="prefix"))
         return [(tuple(tokens), overhang) for tokens, overhang in covers]
-
-    @property
-    def rank_order(self) -> NDArray[np.uint32]:
-        """The token at each position of a presorted row, shape (vocab_size,), read-only.
-
-        Tokens that texts consist of come first, in lexicographic order of their bytes; then all
-        others, ascending. Masses are made two to three times faster from rows in this order, which
-        a model gives whose output head was permuted once: `head.weight[rank_order]`. Where rows
-        have fewer positions than there are tokens, leave out the ids behind them; where they have
-        more, append those ids.
-
-        Examples
-        --------
-        >>> import nextbyte as nb
-        >>> tok = nb.Tokenizer.from_pretrained("smollm2-135m")
-        >>> [tok.token_bytes(token) for token in tok.rank_order[41047:41050].tolist()]
-        [b'hello', b'hells', b'helm']
-        """
-        if self._rank_order is None:
-            order = self._compiled.rank_order
-            order.flags.writeable = False
-            self._rank_order = order
-        return self._rank_order
-
-    def mass_row(self, logits: NDArray[Any], *, presorted: bool = False) -> _core.MassRow:
-        """Turn one row of logits into the probabilities of byte prefixes of the next token.
-
-        Parameters
-        ----------
-        logits
-            Shape (n,), float16, float32 or float64; n at least the number of tokens. Masses of
-            float64 rows are exact to a double's precision, the others' to 1e-6 (relative).
-        presorted
-            The row is in the order of `rank_order`, not in that of token ids.
-
-        Raises
-        ------
-        InvalidInputError
-            A row that is too narrow, has NaN or +inf, or no finite logit.
-
-        Examples
-        --------
-        >>> import nextbyte as nb, numpy as np
-        >>> tok = nb.Tokenizer.from_pretrained("smollm2-135m")
-        >>> row = tok.mass_row(np.zeros(tok.vocab_size, dtype=np.float32))
-        >>> round(float(row.roots()[ord(" ")]), 3)
-        0.651
-        >>> round(float(row.children(b" th")[ord("e")] / row.mass(b" th")), 3)
-        0.371
-        """
-        return _core.MassRow(self._compiled, logits, presorted=presorted)
 
     def __repr__(self) -> str:
         return f"Tokenizer({self._description.source!r}, vocab_size={self.vocab_size})"
