@@ -1,8 +1,8 @@
 """Question: how long does the sorted token table take from a list of bytes, beside `sorted`?
 
-Run: python bench/token_table.py [--library libnextbyte_core.a] [--rounds N]. The table is what every
-byte prefix is looked up in: the tokens in order of their bytes, and the children of each prefix.
-Compiling a tokenizer makes one, and its merges and masks on top; `loading.py` has all of it.
+Run: python bench/token_table.py [--library libnextbyte_core.a] [--rounds N]. The table is what
+every byte prefix is looked up in: the tokens in order of their bytes, and the children of each
+prefix. Compiling a tokenizer makes one, and merges and masks on top; `loading.py` has all of it.
 """
 
 from __future__ import annotations
