@@ -178,9 +178,10 @@ void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   const bool is_live = live != tracker_.live().end();
   auto row = std::static_pointer_cast<const Row>(context->evaluation());
   if (row == nullptr) {
-    row = std::make_shared<const Row>(
+    // Not make_shared: contexts point weakly at rows, which would keep that memory for good.
+    row = std::shared_ptr<const Row>(new Row(
         is_live ? make_row(*context, *live->allowed, logits)
-                : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits));
+                : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits)));
   }
   for (const LiveContext& l : tracker_.live()) {
     for (const Context* c = l.context.get(); c->position() > context->position(); c = c->parent()) {
