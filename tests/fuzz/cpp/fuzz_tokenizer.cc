@@ -209,7 +209,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   // For whoever looks at a finding.
-  if (std::getenv("NEXTBYTE_FUZZ_SHOW") != nullptr) std::puts(made.description.c_str());
+  if (std::getenv("NEXTBYTE_FUZZ_SHOW") != nullptr)
+    std::fprintf(stderr, "%s\n", made.description.c_str());
   for (unsigned i = 0; i < 3; ++i) check_walk(*made.tokenizer, source);
   for (unsigned i = 0; i < 4; ++i) {
     std::string text = random_text(source, made.characters, 12);
