@@ -83,10 +83,11 @@ RandomFamily random_unigram(FuzzedDataProvider& source, const Characters& charac
     options.byte_tokens.push_back(static_cast<TokenId>(tokens.size()));
     tokens.emplace_back(1, static_cast<char>(byte));
   }
-  const std::vector<TokenId> added = append_random_tokens(source, characters, true, tokens);
+  // No added tokens: the loaders refuse them, since a segment behind one is no text of the
+  // family's.
   RandomFamily result;
   if (options.has_lead) result.lead = " ";
-  result.vocabulary = std::make_shared<const nextbyte::Vocabulary>(std::move(tokens), added);
+  result.vocabulary = std::make_shared<const nextbyte::Vocabulary>(std::move(tokens));
   result.description = describe(pieces, options);
   result.family = std::make_unique<const nextbyte::UnigramFamily>(
       result.vocabulary, std::move(pieces), std::move(options));
