@@ -54,11 +54,24 @@ CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
   auto frame = std::make_shared<Frame>();
   frame->entries.push_back({root, tokenizer_->table().root()});
   frame_ = std::move(frame);
-  live_.push_back(enter(std::move(root), tokenizer_->table().root()));
+  live_.push_back(enter(root, tokenizer_->table().root()));
   for (const char byte : tokenizer_->lead()) {
     if (push(static_cast<std::uint8_t>(byte))) continue;
     throw TokenizerFormat("no token starts with what the tokenizer puts in front of each text");
   }
+  if (live_.front().context == root) return;
+  // No token reaches past the lead. Yet the root is where the empty text ends.
+  TokenTable::Cursor cursor = tokenizer_->table().root();
+  for (const char byte : tokenizer_->lead()) {
+    tokenizer_->table().step(cursor, static_cast<std::uint8_t>(byte));
+  }
+  auto with_root = std::make_shared<Frame>();
+  with_root->previous = frame_->previous;
+  with_root->byte = frame_->byte;
+  with_root->entries = frame_->entries;
+  with_root->entries.insert(with_root->entries.begin(), {root, cursor});
+  frame_ = std::move(with_root);
+  live_.insert(live_.begin(), enter(std::move(root), cursor));
 }
 
 LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,

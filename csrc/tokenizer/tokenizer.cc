@@ -14,6 +14,13 @@ Tokenizer::Tokenizer(std::shared_ptr<const Vocabulary> vocabulary,
                      std::unique_ptr<const TokenizerFamily> family,
                      std::string lead)
     : vocabulary_(std::move(vocabulary)), family_(std::move(family)), lead_(std::move(lead)) {
+  for (const TokenId token : vocabulary_->added()) {
+    // It would be the first token of a text, and by itself that of none.
+    if (lead_.empty() || vocabulary_->bytes(token) != lead_) continue;
+    throw UnsupportedTokenizer("the added token " + std::to_string(token) +
+                               " is what the tokenizer puts in front of each text; such a token "
+                               "is not supported yet");
+  }
   const std::vector<TokenId>& tokens = family_->table().order();
   row_size_ = std::size_t{*std::max_element(tokens.begin(), tokens.end())} + 1;
   for (std::size_t id = 0; id < vocabulary_size(); ++id) {

@@ -18,7 +18,7 @@ namespace nextbyte {
 class Tokenizer {
  public:
   // `lead`: bytes that every non-empty text's tokens spell before the text itself (SentencePiece's
-  // dummy prefix, one blank).
+  // dummy prefix, one blank). Throws UnsupportedTokenizer if that is an added token.
   Tokenizer(std::shared_ptr<const Vocabulary> vocabulary,
             std::unique_ptr<const TokenizerFamily> family,
             std::string lead = "");

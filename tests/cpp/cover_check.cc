@@ -13,6 +13,7 @@
 
 #include "cover/cover_tracker.h"
 #include "families/byte_pair_family.h"
+#include "families/character_pair_family.h"
 #include "mass/byte_stream.h"
 #include "support/error.h"
 
@@ -154,9 +155,52 @@ void check_masses(const std::shared_ptr<const Tokenizer>& tokenizer) {
   expect_invalid(std::vector<float>(9, INFINITY), "a row of +inf throws");
 }
 
+// " " and "a" behind a lead, and a special token.
+std::shared_ptr<const Tokenizer> with_lead(const std::vector<TokenId>& added) {
+  const std::vector<std::string> tokens{" ", "a", ""};
+  const auto vocabulary = std::make_shared<const nextbyte::Vocabulary>(tokens, added);
+  nextbyte::ByteFallback::ByteTokens bytes;
+  bytes.fill(nextbyte::kNoToken);
+  return std::make_shared<const Tokenizer>(
+      vocabulary,
+      std::make_unique<const nextbyte::CharacterPairFamily>(
+          vocabulary,
+          nextbyte::BpeMerges::from_merges(tokens, {}, nextbyte::BaseSymbols::kCharacters),
+          bytes,
+          true),
+      " ");
+}
+
+// No token reaches past the lead, and still the empty text ends at the root: with logits that are
+// all the same, in one of two cases, and "a" comes in one of two others.
+void check_empty_text_behind_a_lead() {
+  const auto tokenizer = with_lead({});
+  ByteStream stream(tokenizer, {2});
+  for (int i = 0; i < 3; ++i) {
+    if (i == 1) stream.push("a");
+    if (i == 2) stream.rollback(1);
+    const std::vector<double> row(3, 0.0);
+    for (const auto& context : stream.pending()) {
+      stream.provide(context, {row.data(), nextbyte::kernels::LogitType::kFloat64, row.size()});
+    }
+    if (i == 1) continue;
+    const auto& logprobs = stream.next_byte_logprobs();
+    require(std::abs(std::exp(logprobs[nextbyte::kEndOfText]) - 0.5) < 1e-12, "the empty text");
+    require(std::abs(std::exp(logprobs['a']) - 0.25) < 1e-12, "one letter");
+  }
+  bool refused = false;
+  try {
+    with_lead({0});
+  } catch (const nextbyte::UnsupportedTokenizer&) {
+    refused = true;
+  }
+  require(refused, "an added token that is the lead is refused");
+}
+
 }  // namespace
 
 int main() {
+  check_empty_text_behind_a_lead();
   const std::vector<std::vector<std::string>> patterns{
       {}, {" ?[abc]+|\\s+(?!\\S)|\\s+"}, {"a", " ?[abc]+|\\s+"}};
   for (const std::vector<std::string>& stages : patterns) {

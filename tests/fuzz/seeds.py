@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import runpy
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def _json(content: tiny.Json) -> bytes:
 def _added(content: str, token: int, **options: bool) -> tiny.Json:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
     return {"id": token, "content": content} | flags | options
+
+
+def tokenizer() -> list[bytes]:
+    """Return inputs that are long enough for every choice of the C++ target to be made."""
+    source = random.Random(20261124)
+    return [source.randbytes(source.randrange(100, 400)) for _ in range(150)]
 
 
 def tokenizer_json() -> list[bytes]:
