@@ -57,7 +57,12 @@ BytePairFamily::BytePairFamily(std::shared_ptr<const Vocabulary> vocabulary,
       whole_pieces_(spellings(*vocabulary_, whole_piece_tokens_)),
       table_(entries(*vocabulary_, merges_, whole_pieces)),
       automaton_(pretokenizer_, whole_pieces_, normal_form),
-      masks_(merges_, table_, automaton_, whole_pieces_, ordinary(*vocabulary_, table_)) {}
+      masks_(merges_,
+             table_,
+             pretokenizer_,
+             automaton_,
+             whole_pieces_,
+             ordinary(*vocabulary_, table_)) {}
 
 ContextState BytePairFamily::initial() const {
   ContextState context;

@@ -7,23 +7,33 @@
 namespace nextbyte {
 namespace {
 
-constexpr std::size_t kMaxKnown = std::size_t{1}
-                                  << 18;  // answers kept before the memo starts afresh
+constexpr std::size_t kWitnessTries = 64;
 
 }  // namespace
 
 CoLiveness::CoLiveness(const BpeMerges& merges,
                        const TokenTable& table,
+                       const Pretokenizer& pretokenizer,
                        const ByteAutomaton& automaton,
-                       const BitSet& candidates)
+                       const TokenGroups& groups,
+                       const InvalidSuccessors& invalid,
+                       const BitSet& candidates,
+                       const BitSet& by_merges,
+                       Limits limits)
     : merges_(&merges),
       table_(&table),
       automaton_(&automaton),
+      groups_(&groups),
+      invalid_(&invalid),
       candidates_(&candidates),
-      continuation_range_(table.first_byte_range(0x80, 0xBF)) {}
+      by_merges_(&by_merges),
+      limits_(limits),
+      continuation_range_(table.first_byte_range(0x80, 0xBF)),
+      witnesses_(pretokenizer.num_subsets()),
+      scans_(limits.scans) {}
 
 bool CoLiveness::live(const ByteAutomatonState& state, TokenId last) const {
-  if (automaton_->accepts_end(state)) return true;
+  if (automaton_->accepts_end(state) || has_witness(state, last)) return true;
   const Node node{state, last};
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -32,55 +42,90 @@ bool CoLiveness::live(const ByteAutomatonState& state, TokenId last) const {
   return search(node);
 }
 
-std::shared_ptr<const CoLiveness::BoundaryScan> CoLiveness::boundary_scan(
-    const ByteAutomatonState& state) const {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (const auto it = scans_.find(state.subset); it != scans_.end()) return it->second;
-  }
-  // The tokens that survive with nothing known of the past but the subset; there may be fewer.
-  ByteAutomatonState start = state;
-  start.piece = ByteTrie::kOff;
-  start.normal = kNeutralNormalForm;
-  auto made = std::make_shared<const BoundaryScan>(
-      BoundaryScan{scan_tokens(*automaton_, *table_, start, kBoundary, 0, table_->size()),
-                   scan_tokens(*automaton_, *table_, start, kContinue, 0, table_->size())});
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return scans_.emplace(state.subset, std::move(made)).first->second;
+std::shared_ptr<const CoLiveness::BoundaryScan> CoLiveness::boundary_scan(SubsetId subset) const {
+  return scans_.get(subset, [&] {
+    BoundaryScan scan{groups_->outcomes(subset, kBoundary), groups_->outcomes(subset, kContinue)};
+    scan.boundary.accepting.intersect(*candidates_);
+    scan.boundary.waiting.intersect(*candidates_);
+    scan.interior.accepting.intersect(*by_merges_);
+    scan.interior.waiting.intersect(*by_merges_);
+    scan.boundary.accepting.summarize();
+    scan.interior.accepting.summarize();
+    return scan;
+  });
+}
+
+bool CoLiveness::has_witness(const ByteAutomatonState& state, TokenId last) const noexcept {
+  if (!state.at_character_boundary() || state.piece != ByteTrie::kOff) return false;
+  const Witness& witness = witnesses_[state.subset];
+  if (witness.starts.load(std::memory_order_relaxed)) return true;
+  const Rank goes_on = witness.goes_on.load(std::memory_order_relaxed);
+  return goes_on != kNoRank && last != kNoToken && merges_->pair_ok(last, table_->order()[goes_on]);
+}
+
+void CoLiveness::look_for_witness(const Node& node, const BoundaryScan& scan) const {
+  Witness& witness = witnesses_[node.state.subset];
+  std::size_t tries = 0;
+  const auto stop = [&] { return ++tries == kWitnessTries; };
+  scan.boundary.accepting.any_of([&](std::size_t rank) {
+    if (automaton_->is_sensitive(table_->bytes(static_cast<Rank>(rank)))) return stop();
+    witness.starts.store(true, std::memory_order_relaxed);
+    return true;
+  });
+  tries = 0;
+  scan.interior.accepting.any_of([&](std::size_t index) {
+    const auto rank = static_cast<Rank>(index);
+    if (automaton_->is_sensitive(table_->bytes(rank))) return stop();
+    if (!invalid_->pair_ok(node.last, rank)) return stop();
+    witness.goes_on.store(rank, std::memory_order_relaxed);
+    return true;
+  });
 }
 
 template <typename Visit>
-bool CoLiveness::any_successor(const Node& node, Visit visit) const {
-  const auto try_token = [&](Rank rank, unsigned flags) {
+bool CoLiveness::any_successor_accepts(const Node& node, Visit visit) const {
+  const auto accepts = [&](std::size_t index, unsigned flags) {
+    const auto rank = static_cast<Rank>(index);
     if (!candidates_->test(rank)) return false;
     ByteAutomatonState next = node.state;
     const TokenId token = table_->order()[rank];
     if (!automaton_->run(next, table_->bytes(rank), flags)) return false;
     if (!merges_->is_canonical_alone(token)) next.piece = ByteTrie::kOff;  // a whole piece
-    return visit(Node{next, token});
+    if (automaton_->accepts_end(next)) return true;
+    visit(Node{next, token});
+    return false;
+  };
+  const auto goes_on = [&](std::size_t rank) {
+    return merges_->pair_ok(node.last, table_->order()[rank]) && accepts(rank, kContinue);
   };
   if (!node.state.at_character_boundary()) {
     for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
-      if (merges_->pair_ok(node.last, table_->order()[rank]) && try_token(rank, kContinue))
-        return true;
+      if (goes_on(rank)) return true;
     }
     return false;
   }
   // A boundary state that does not accept END is rare (a look-ahead that waits for its character).
-  const std::shared_ptr<const BoundaryScan> scan = boundary_scan(node.state);
-  bool found = false;
-  if (automaton_->may_split(node.state)) {
-    scan->boundary.alive.for_each([&](std::size_t rank) {
-      if (!found) found = try_token(static_cast<Rank>(rank), kBoundary);
-    });
+  // What the scan says of the tokens holds where nothing else is known of the past. Where there is,
+  // it can only hinder, and each token is looked at.
+  const std::shared_ptr<const BoundaryScan> scan = boundary_scan(node.state.subset);
+  const auto starts = [&](std::size_t rank) { return accepts(rank, kBoundary); };
+  const bool is_neutral = node.state.normal == kNeutralNormalForm;
+  const bool may_start = automaton_->may_split(node.state);
+  const bool may_go_on = node.last != kNoToken && merges_->is_canonical_alone(node.last);
+  const TokenOutcomes& boundary = scan->boundary;
+  const TokenOutcomes& interior = scan->interior;
+  if (may_go_on) look_for_witness(node, *scan);
+  if (has_witness(node.state, node.last)) return true;
+  if (may_start && is_neutral && boundary.accepting.any()) return true;
+  if (may_go_on && invalid_->any_valid(node.last, interior.accepting, 0, table_->size())) {
+    if (is_neutral && node.state.piece == ByteTrie::kOff) return true;
+    if (interior.accepting.any_of(goes_on)) return true;
   }
-  if (node.last == kNoToken) return found;
-  scan->interior.alive.for_each([&](std::size_t rank) {
-    if (!found && merges_->pair_ok(node.last, table_->order()[rank])) {
-      found = try_token(static_cast<Rank>(rank), kContinue);
-    }
-  });
-  return found;
+  if (may_start &&
+      ((!is_neutral && boundary.accepting.any_of(starts)) || boundary.waiting.any_of(starts))) {
+    return true;
+  }
+  return may_go_on && interior.waiting.any_of(goes_on);
 }
 
 bool CoLiveness::search(const Node& start) const {
@@ -90,14 +135,12 @@ bool CoLiveness::search(const Node& start) const {
   while (!live && !queue.empty()) {
     const Node node = queue.front();
     queue.pop_front();
-    live = any_successor(node, [&](const Node& next) {
-      if (automaton_->accepts_end(next.state)) return true;
+    live = any_successor_accepts(node, [&](const Node& next) {
       if (seen.insert(next).second) queue.push_back(next);
-      return false;
     });
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (known_.size() + seen.size() > kMaxKnown) known_.clear();
+  if (known_.size() + seen.size() > limits_.answers) known_.clear();
   if (live) {
     known_[start] = true;
   } else {

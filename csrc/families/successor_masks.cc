@@ -2,6 +2,8 @@
 #include "families/successor_masks.h"
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "tokenizer/token_scan.h"
@@ -22,20 +24,31 @@ void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> mo
 
 SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                                const TokenTable& table,
+                               const Pretokenizer& pretokenizer,
                                const ByteAutomaton& automaton,
                                const ByteTrie& whole_pieces,
                                BitSet candidates,
-                               std::size_t cached_masks)
+                               const Limits& limits)
     : merges_(&merges),
       table_(&table),
+      pretokenizer_(&pretokenizer),
       automaton_(&automaton),
       whole_pieces_(&whole_pieces),
       candidates_(std::move(candidates)),
       by_merges_(0, table.size()),
-      co_liveness_(merges, table, automaton, candidates_),
+      invalid_(merges, table, limits.invalid),
+      groups_(pretokenizer, automaton, table, limits.group_entries),
+      co_liveness_(merges,
+                   table,
+                   pretokenizer,
+                   automaton,
+                   groups_,
+                   invalid_,
+                   candidates_,
+                   by_merges_,
+                   limits.co_liveness),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
-      invalid_(merges, table),
-      by_state_(cached_masks) {
+      by_state_(limits.cached_masks) {
   for (Rank rank = 0; rank < table.size(); ++rank) {
     if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
     if (candidates_.test(rank) && merges.is_canonical_alone(table.order()[rank]))
@@ -55,22 +68,85 @@ bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags
   return co_liveness_.live(end, token);
 }
 
-BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned flags) const {
-  // Inside a character a token goes on with it.
-  const bool inside = !state.at_character_boundary();
-  const Rank first = inside ? continuation_range_.first : 0;
-  const Rank last = inside ? continuation_range_.last : table_->size();
-  TokenScan scan = scan_tokens(*automaton_, *table_, state, flags, first, last);
-  // Nearly all are seen to live at once: made by merges, and the text may end behind them.
-  scan.alive.intersect(candidates_);
+std::uint64_t SuccessorMasks::completions(std::size_t index) const {
+  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
+  std::call_once(once_, [&] { completions_ = decltype(completions_)(tails.size()); });
+  std::atomic<std::uint64_t>& known = completions_[index];
+  // Whoever finds the classes finds the same.
+  if (const std::uint64_t classes = known.load(std::memory_order_relaxed); classes != 0)
+    return classes;
+  const TokenGroups::Tail& tail = tails[index];
+  const TokenId token = table_->order()[tail.rank];
+  std::string character(table_->bytes(tail.rank).substr(tail.length));
+  std::uint64_t classes = 0;
+  for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
+    character.resize(table_->length(tail.rank) - tail.length);
+    character += table_->bytes(rank);
+    const DecodedScalar scalar = decode_scalar(character, 0);
+    if (scalar.length != character.size() || !by_merges_.test(rank)) continue;
+    const std::uint64_t bit = std::uint64_t{1} << pretokenizer_->class_of(scalar.value);
+    std::uint16_t normal = tail.normal;
+    if ((classes & bit) != 0 || !automaton_->stays_normal(normal, scalar.value)) continue;
+    if (merges_->pair_ok(token, table_->order()[rank])) classes |= bit;
+    if (classes == tail.possible) break;
+  }
+  known.store(classes, std::memory_order_relaxed);
+  return classes;
+}
+
+void SuccessorMasks::settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const {
+  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
+  const auto is_on_trie = [&](std::string_view bytes) {
+    ByteTrie::Node node = ByteTrie::kRoot;
+    for (std::size_t i = 0; i < bytes.size() && node != ByteTrie::kOff; ++i)
+      node = whole_pieces_->step(node, static_cast<std::uint8_t>(bytes[i]));
+    return node != ByteTrie::kOff;
+  };
+  for (std::size_t i = 0; i < tails.size(); ++i) {
+    const TokenGroups::Tail& tail = tails[i];
+    if (!found.waiting.test(tail.rank)) continue;
+    const std::uint64_t accepting = pretokenizer_->accepting_classes(
+        groups_.subset_before(tail, subset, flags), tail.length == 0 ? flags : kContinue);
+    if ((accepting & tail.possible) == 0 || (completions(i) & accepting) == 0) continue;
+    // Where the piece may become a whole piece, it may not end just anywhere.
+    if (flags == kBoundary && !whole_pieces_->empty() && is_on_trie(table_->bytes(tail.rank)))
+      continue;
+    found.accepting.set(tail.rank);
+    found.waiting.clear(tail.rank);
+  }
+}
+
+BitSet SuccessorMasks::live_inside_character(const ByteAutomatonState& state,
+                                             unsigned flags) const {
+  // A token goes on with the character, so these are few.
+  TokenScan scan = scan_tokens(
+      *automaton_, *table_, state, flags, continuation_range_.first, continuation_range_.last);
+  scan.alive.intersect(by_merges_);
+  scan.accepting.intersect(by_merges_);
   BitSet live = std::move(scan.accepting);
-  live.intersect(by_merges_);
   scan.alive.subtract(live);
   scan.alive.for_each([&](std::size_t index) {
     const auto rank = static_cast<Rank>(index);
     if (lives_after(state, flags, rank)) live.set(rank);
   });
   return live;
+}
+
+BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned flags) const {
+  if (!state.at_character_boundary()) return live_inside_character(state, flags);
+  TokenOutcomes found = groups_.outcomes(state.subset, flags);
+  // Only the whole of a piece is a token that merges do not make. A boundary follows it, and of its
+  // spelling nothing is on the trie any more; so for these, too, the pattern says if END may
+  // follow.
+  const BitSet& able = flags == kBoundary ? candidates_ : by_merges_;
+  found.accepting.intersect(able);
+  found.waiting.intersect(able);
+  settle_tails(state.subset, flags, found);
+  found.waiting.for_each([&](std::size_t index) {
+    const auto rank = static_cast<Rank>(index);
+    if (lives_after(state, flags, rank)) found.accepting.set(rank);
+  });
+  return std::move(found.accepting);
 }
 
 BitSet SuccessorMasks::with_past(const BitSet& common,

@@ -2,8 +2,11 @@
 #ifndef NEXTBYTE_FAMILIES_SUCCESSOR_MASKS_H_
 #define NEXTBYTE_FAMILIES_SUCCESSOR_MASKS_H_
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 
 #include "families/co_liveness.h"
@@ -11,6 +14,7 @@
 #include "support/bits.h"
 #include "support/bounded_cache.h"
 #include "tokenizer/byte_automaton.h"
+#include "tokenizer/token_groups.h"
 #include "vocabulary/bpe_merges.h"
 #include "vocabulary/byte_trie.h"
 
@@ -21,21 +25,38 @@ namespace nextbyte {
 // A token of `boundary` starts a new piece; one of `interior` goes on in the piece, so BPE must
 // leave the cut alone. Every allowed token leads to a context that is live (docs/theory.md 5).
 //
-// Makes and caches the masks. Logically const and thread-safe. Memory: two masks per automaton
-// subset met at a token end, and bounded caches for the rest.
+// Makes and caches the masks. A mask is a few runs of ranks for each group of tokens that act alike
+// (TokenGroups), 2 to 50 us; tokens that end inside a character ask for the ways to complete it,
+// found once for each. Logically const and thread-safe. Memory: bounded caches.
 class SuccessorMasks {
  public:
-  // Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
-  static constexpr std::size_t kCachedMasks = 1024;
+  // Small ones, there for the checks, change no answer.
+  struct Limits {
+    // Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
+    std::size_t cached_masks = 1024;
+    std::size_t group_entries = TokenGroups::kMaxEntries;
+    CoLiveness::Limits co_liveness = {};
+    InvalidSuccessors::Limits invalid = {};
+  };
 
   // `candidates`: the ranks of the tokens that merges or the whole-piece rule can produce.
   // `whole_pieces`: the tokens that only the whole-piece rule produces (docs/theory.md 7).
   SuccessorMasks(const BpeMerges& merges,
                  const TokenTable& table,
+                 const Pretokenizer& pretokenizer,
+                 const ByteAutomaton& automaton,
+                 const ByteTrie& whole_pieces,
+                 BitSet candidates)
+      : SuccessorMasks(
+            merges, table, pretokenizer, automaton, whole_pieces, std::move(candidates), Limits()) {
+  }
+  SuccessorMasks(const BpeMerges& merges,
+                 const TokenTable& table,
+                 const Pretokenizer& pretokenizer,
                  const ByteAutomaton& automaton,
                  const ByteTrie& whole_pieces,
                  BitSet candidates,
-                 std::size_t cached_masks = kCachedMasks);
+                 const Limits& limits);
 
   // `states`: the automaton may be in any of these after the context.
   std::shared_ptr<const AllowedTokens> allowed(std::span<const ByteAutomatonState> states,
@@ -46,6 +67,11 @@ class SuccessorMasks {
   // Tokens that survive `flags` from `state` and are live afterwards.
   Mask mask(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
+  BitSet live_inside_character(const ByteAutomatonState& state, unsigned flags) const;
+  // Moves tails that one more token is seen to bring to a possible end of text.
+  void settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const;
+  // The classes of the characters that a tail becomes with one more token.
+  std::uint64_t completions(std::size_t tail) const;
   // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
   // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
   // past matters: those that stay on the trie, and sensitive ones.
@@ -54,14 +80,18 @@ class SuccessorMasks {
 
   const BpeMerges* merges_;
   const TokenTable* table_;
+  const Pretokenizer* pretokenizer_;
   const ByteAutomaton* automaton_;
   const ByteTrie* whole_pieces_;
   BitSet candidates_;
   BitSet by_merges_;  // those of them that are canonical alone
+  InvalidSuccessors invalid_;
+  TokenGroups groups_;
   CoLiveness co_liveness_;
   TokenTable::Cursor continuation_range_;
   std::vector<Rank> sensitive_;  // to the state of the normal form
-  InvalidSuccessors invalid_;
+  mutable std::once_flag once_;
+  mutable std::vector<std::atomic<std::uint64_t>> completions_;  // by tail; 0: not found yet
   // By the automaton state with the flags of the first character.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;
 };

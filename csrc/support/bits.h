@@ -49,7 +49,22 @@ class BitSet {
   void set(std::size_t index) noexcept {
     words_[index / kWordBits - first_word_] |= std::uint64_t{1} << (index % kWordBits);
   }
-  // Likewise.
+  // Likewise for all of [first, last), which must not be empty.
+  void set_range(std::size_t first, std::size_t last) noexcept {
+    std::uint64_t* const words = words_.data();
+    const std::size_t begin = first / kWordBits - first_word_;
+    const std::size_t end = (last - 1) / kWordBits - first_word_;
+    const std::uint64_t from = ~std::uint64_t{0} << (first % kWordBits);
+    const std::uint64_t to = ~std::uint64_t{0} >> (kWordBits - 1 - (last - 1) % kWordBits);
+    if (begin == end) {
+      words[begin] |= from & to;
+      return;
+    }
+    words[begin] |= from;
+    std::fill(words + begin + 1, words + end, ~std::uint64_t{0});
+    words[end] |= to;
+  }
+  // Likewise for one.
   void clear(std::size_t index) noexcept {
     words_[index / kWordBits - first_word_] &= ~(std::uint64_t{1} << (index % kWordBits));
   }
@@ -112,6 +127,17 @@ class BitSet {
     for (std::size_t i = 0; i < words_.size(); ++i) {
       if (words_[i] != 0) summary_[i / kWordBits] |= std::uint64_t{1} << (i % kWordBits);
     }
+  }
+  // Is holds(index) true for some member? Asked in increasing order until it is.
+  template <typename Holds>
+  bool any_of(Holds holds) const {
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      for (std::uint64_t bits = words_[i]; bits != 0; bits &= bits - 1) {
+        const auto bit = static_cast<std::size_t>(std::countr_zero(bits));
+        if (holds((first_word_ + i) * kWordBits + bit)) return true;
+      }
+    }
+    return false;
   }
   bool any() const noexcept {
     for (const std::uint64_t bits : words_) {

@@ -227,6 +227,13 @@ void Pretokenizer::build_subsets(WorkBudget& budget) {
     }
     live_classes_.insert(live_classes_.end(), std::begin(live), std::end(live));
   }
+  accepting_classes_.assign(live_classes_.size(), 0);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (accepts_end_[steps_[i]] == 0) continue;
+    const std::size_t cls = i / kFlagValues % classes_.size();
+    accepting_classes_[i / kFlagValues / classes_.size() * kFlagValues + i % kFlagValues] |=
+        std::uint64_t{1} << cls;
+  }
 }
 
 std::vector<std::size_t> Pretokenizer::split(std::string_view utf8) const {

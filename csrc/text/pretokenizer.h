@@ -51,6 +51,10 @@ class Pretokenizer {
   std::uint64_t live_classes(SubsetId subset, unsigned flags) const noexcept {
     return live_classes_[std::size_t{subset} * kFlagValues + flags];
   }
+  // Those of them behind which the text may end.
+  std::uint64_t accepting_classes(SubsetId subset, unsigned flags) const noexcept {
+    return accepting_classes_[std::size_t{subset} * kFlagValues + flags];
+  }
 
   // The byte offsets at which the pieces of a complete text start: the one boundary set that
   // survives to END. Linear. Throws InvalidInput if the text is not UTF-8.
@@ -72,6 +76,7 @@ class Pretokenizer {
   std::vector<std::vector<RawStateId>> members_;  // of each subset, ascending
   std::vector<SubsetId> steps_;                   // by subset, class, flags
   std::vector<std::uint64_t> live_classes_;       // by subset, flags
+  std::vector<std::uint64_t> accepting_classes_;  // likewise
   std::vector<std::uint8_t> accepts_end_;         // by subset
 };
 

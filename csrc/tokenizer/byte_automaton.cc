@@ -13,6 +13,13 @@ unsigned sequence_length(std::uint32_t lead) noexcept {
   return lead < 0xF5 ? 4 : 0;
 }
 
+// May `byte` follow `lead`? Overlong forms, surrogates and what lies beyond U+10FFFF begin so.
+bool is_second_byte(std::uint32_t lead, std::uint8_t byte) noexcept {
+  return (byte & 0xC0) == 0x80 && !(lead == 0xE0 && byte < 0xA0) &&
+         !(lead == 0xED && byte > 0x9F) && !(lead == 0xF0 && byte < 0x90) &&
+         !(lead == 0xF4 && byte > 0x8F);
+}
+
 }  // namespace
 
 std::uint64_t ByteAutomaton::possible_classes(const ByteAutomatonState& state) const noexcept {
@@ -65,6 +72,25 @@ bool ByteAutomaton::may_stay_normal(const ByteAutomatonState& state) const noexc
   }
 }
 
+std::uint64_t ByteAutomaton::classes_ahead(std::uint16_t normal,
+                                           std::string_view beginning) const noexcept {
+  ByteAutomatonState state;
+  state.normal = normal;
+  for (const char c : beginning) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    const bool fits = state.pending_length == 0   ? byte >= 0x80 && sequence_length(byte) != 0
+                      : state.pending_length == 1 ? is_second_byte(state.pending, byte)
+                                                  : (byte & 0xC0) == 0x80;
+    if (!fits) return 0;
+    state.pending = state.pending << 8 | byte;
+    ++state.pending_length;
+    const unsigned total = sequence_length(static_cast<std::uint8_t>(beginning.front()));
+    if (state.pending_length == total) return 0;
+  }
+  if (normal_form_ != nullptr && !may_stay_normal(state)) return 0;
+  return possible_classes(state);
+}
+
 bool ByteAutomaton::step_any(ByteAutomatonState& state, std::uint8_t byte) const noexcept {
   char32_t scalar = byte;
   if (state.piece != ByteTrie::kOff) state.piece = whole_pieces_->step(state.piece, byte);
@@ -77,13 +103,7 @@ bool ByteAutomaton::step_any(ByteAutomatonState& state, std::uint8_t byte) const
   } else {
     if ((byte & 0xC0) != 0x80) return false;
     const unsigned total = sequence_length(state.pending >> (8 * (state.pending_length - 1)));
-    if (state.pending_length == 1) {
-      const std::uint32_t lead = state.pending;
-      if ((lead == 0xE0 && byte < 0xA0) || (lead == 0xED && byte > 0x9F) ||
-          (lead == 0xF0 && byte < 0x90) || (lead == 0xF4 && byte > 0x8F)) {
-        return false;
-      }
-    }
+    if (state.pending_length == 1 && !is_second_byte(state.pending, byte)) return false;
     state.pending = state.pending << 8 | byte;
     ++state.pending_length;
     if (state.pending_length == total) {

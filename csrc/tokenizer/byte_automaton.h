@@ -87,6 +87,15 @@ class ByteAutomaton {
     const DecodedScalar first = decode_scalar(bytes, 0);
     return first.length == 0 || normal_form_->is_sensitive(first.value);
   }
+  // Steps the state of the normal form by a character; false if the text is not in the form.
+  bool stays_normal(std::uint16_t& normal, char32_t scalar) const noexcept {
+    if (normal_form_ == nullptr) return true;
+    normal = normal_form_->step(normal, scalar);
+    return normal != kDeadNormalForm;
+  }
+  // The classes of the characters that begin with these bytes and have more; 0 if there are none,
+  // or none of them stays in the normal form behind `normal`.
+  std::uint64_t classes_ahead(std::uint16_t normal, std::string_view beginning) const noexcept;
   // The number of leading bytes of a text (valid UTF-8) up to which it is normalized.
   std::size_t normalized_length(std::string_view text) const {
     return normal_form_ == nullptr ? text.size() : normal_form_->alive_length(text);

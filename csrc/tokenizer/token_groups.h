@@ -1,0 +1,96 @@
+// Tokens that lead every state of the pre-tokenizer to the same place, and scans group by group.
+#ifndef NEXTBYTE_TOKENIZER_TOKEN_GROUPS_H_
+#define NEXTBYTE_TOKENIZER_TOKEN_GROUPS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "support/bits.h"
+#include "tokenizer/byte_automaton.h"
+#include "vocabulary/token_table.h"
+
+namespace nextbyte {
+
+// Which tokens a state lets follow, the past that only few tokens ask about left out: the current
+// piece is off the trie of whole pieces, the state of the normal form is neutral. Merges and
+// co-liveness are not looked at.
+struct TokenOutcomes {
+  BitSet
+      accepting;   // the automaton survives the token, and its pattern lets the text end behind it
+  BitSet waiting;  // it survives, but something must follow
+};
+
+// A token acts on the pre-tokenizer as a function: subset and flag of its first character -> subset
+// after its last whole one. Few functions occur (20 to 110 for the vocabularies in use), since
+// words act alike, and sorted tokens of one function come in runs. So a state is asked about each
+// function once, and a mask is filled by runs: microseconds, where a pass of the automaton over all
+// tokens takes milliseconds. (docs/theory.md 4)
+//
+// The tables are made at the first question, 1 to 4 ms. A pattern and vocabulary with so many
+// functions that the tables would be large are scanned token by token. Logically const,
+// thread-safe.
+class TokenGroups {
+ public:
+  using Group = std::uint16_t;
+  // The limit is there for the checks: entries of the table of functions, two bytes each.
+  static constexpr std::size_t kMaxEntries = std::size_t{1} << 22;
+
+  // A token that ends inside a character.
+  struct Tail {
+    Rank rank;
+    std::uint32_t length;    // of its whole characters; 0: its flag is that of the one in progress
+    Group group;             // of its whole characters
+    std::uint16_t normal;    // the state of the normal form behind its whole characters
+    std::uint64_t possible;  // the classes of the characters that it may go on to
+  };
+
+  TokenGroups(const Pretokenizer& pretokenizer,
+              const ByteAutomaton& automaton,
+              const TokenTable& table,
+              std::size_t max_entries = kMaxEntries);
+
+  // Under one choice of `flags`, kBoundary or kContinue, on the first character.
+  TokenOutcomes outcomes(SubsetId subset, unsigned flags) const;
+
+  // The tokens of the table that some state lets follow at the end of a character and that end
+  // inside one, by rank. Empty where there are no groups.
+  const std::vector<Tail>& tails() const { return tables().tails; }
+  // The subset after the whole characters of a tail; kDeadSubset if there is none.
+  SubsetId subset_before(const Tail& tail, SubsetId subset, unsigned flags) const {
+    return tables().end_of(tail.group, subset, flags);
+  }
+
+ private:
+  struct Run {
+    Rank first, last;
+  };
+  struct Tables {
+    std::size_t num_subsets = 0;
+    std::vector<SubsetId> ends;            // by group, flag, subset; empty: too many functions
+    std::vector<Run> runs;                 // of each group, ascending
+    std::vector<std::uint32_t> first_run;  // by group; one more at the end
+    std::vector<Tail> tails;
+
+    SubsetId end_of(std::size_t group, SubsetId subset, unsigned flags) const noexcept {
+      return ends[(group * 2 + (flags == kBoundary ? 1 : 0)) * num_subsets + subset];
+    }
+  };
+  class Builder;
+
+  const Tables& tables() const;
+  TokenOutcomes scanned(SubsetId subset, unsigned flags) const;
+
+  const Pretokenizer* pretokenizer_;
+  const ByteAutomaton* automaton_;
+  const TokenTable* table_;
+  std::size_t max_entries_;
+  mutable std::once_flag once_;
+  mutable Tables tables_;
+};
+
+}  // namespace nextbyte
+
+#endif  // NEXTBYTE_TOKENIZER_TOKEN_GROUPS_H_
