@@ -31,6 +31,7 @@ KERNEL_HEADERS = {
     "cstddef",
     "cstdint",
     "float.h",
+    "immintrin.h",  # to permute a register
     "math.h",
     "stddef.h",
     "stdint.h",

@@ -1,12 +1,5 @@
 // The float kernels, in vector extensions: compiled once per level, see CMakeLists.txt.
 //
-// exp(x) 2^-K with a folded exponent. Let M = 1.5 * 2^23 - K. In t = x log2(e) + M, a float between
-// 2^23 and 2^24, the sum is rounded to the integer n - K, n near x log2(e), and the low bits of t
-// are that integer: shifted to the place of the exponent, they multiply by 2^(n - K). What is left,
-// r = x - n ln 2, |r| <= ln 2 / 2, goes through a polynomial (scripts/fit_exp.py). x itself is
-// reduced, not x - max, whose rounding would cost |x - max| 2^-24. Without fused multiply-adds n
-// times the first 9 bits of ln 2 is still exact.
-//
 // No standard templates here: an instance compiled for one level could be merged into another.
 #include "kernels/vector_kernels.h"
 
@@ -15,57 +8,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#if !defined(__GNUC__)
-#error "nextbyte's kernels need GCC's vector extensions: build with GCC or Clang (also clang-cl)"
-#endif
-#ifndef NEXTBYTE_LEVEL
-#error "NEXTBYTE_LEVEL must name the level that this file is compiled for"
-#endif
+#include "kernels/folded_exp.h"
+#include "kernels/vector_types.h"
 
 namespace nextbyte::kernels {
 namespace NEXTBYTE_LEVEL {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr size_t kLanes = 16;
-#elif defined(__AVX2__)
-constexpr size_t kLanes = 8;
-#else
-constexpr size_t kLanes = 4;
-#endif
-
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
-typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
-typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));  // wrap around
-typedef double Doubles __attribute__((vector_size(4 * kLanes)));
-typedef float HalfFloats __attribute__((vector_size(2 * kLanes)));
-typedef uint16_t Shorts __attribute__((vector_size(2 * kLanes)));
-
-inline Floats load(const float* from) {
-  Floats value;
-  memcpy(&value, from, sizeof value);
-  return value;
-}
-
-inline void store(float* to, Floats value) { memcpy(to, &value, sizeof value); }
-
-inline Doubles widened(const float* from) {
-  HalfFloats value;
-  memcpy(&value, from, sizeof value);
-  return __builtin_convertvector(value, Doubles);
-}
-
-inline Ints load_shorts(const uint16_t* from) {
-  Shorts value;
-  memcpy(&value, from, sizeof value);
-  return __builtin_convertvector(value, Ints);
-}
-
-inline Floats broadcast(float value) { return value - Floats{}; }
-inline Ints broadcast(int32_t value) { return value - Ints{}; }
-
-// --- The first pass: the greatest and the least logit
-// ----------------------------------------------------------
+// --- The first pass: the greatest and the least logit ------------------------------------------
 
 struct Scanner {
   Floats minimum = broadcast(__builtin_inff());
@@ -161,21 +111,43 @@ RowScan widen_bfloat(const uint16_t* logits, size_t size, float* widened) {
 
 // --- Sums ----------------------------------------------------------------------------------------
 
+// A float that is not negative, its bits moved to where a double has them, is the double that is
+// 2^-896 of it: zero is zero, and the least normal float is the least normal double. So lanes are
+// widened where they are, two of them a step, and what they sum to is scaled back.
+struct Total {
+  Doubles even = {};
+  Doubles odd = {};
+
+  inline void add(Floats masses) {
+    const Longs bits = (Longs)masses;
+    even += (Doubles)(bits << 32 >> 3);
+    odd += (Doubles)(bits >> 32 << 29);
+  }
+  double result() const {
+    const Doubles both = even + odd;
+    double total = 0.0;
+    for (size_t lane = 0; lane < kLanes / 2; ++lane) total += both[lane];
+    return total * 0x1p+896;
+  }
+};
+
 double sum(const float* masses, size_t first, size_t last) {
   const float* at = masses + first;
   const float* const end = masses + last;
   double total = 0.0;
-  if (end - at >= static_cast<ptrdiff_t>(kLanes / 2)) {
-    Doubles sums[4] = {};
+  if (end - at >= static_cast<ptrdiff_t>(kLanes)) {
+    Total first_half, second_half;
     for (; end - at >= static_cast<ptrdiff_t>(2 * kLanes); at += 2 * kLanes) {
-      sums[0] += widened(at);
-      sums[1] += widened(at + kLanes / 2);
-      sums[2] += widened(at + kLanes);
-      sums[3] += widened(at + kLanes + kLanes / 2);
+      first_half.add(load(at));
+      second_half.add(load(at + kLanes));
     }
-    for (; end - at >= static_cast<ptrdiff_t>(kLanes / 2); at += kLanes / 2) sums[0] += widened(at);
-    const Doubles together = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    for (size_t lane = 0; lane < kLanes / 2; ++lane) total += together[lane];
+    if (end - at >= static_cast<ptrdiff_t>(kLanes)) {
+      first_half.add(load(at));
+      at += kLanes;
+    }
+    first_half.even += second_half.even;
+    first_half.odd += second_half.odd;
+    total = first_half.result();
   }
   for (; at < end; ++at) total += static_cast<double>(*at);
   return total;
@@ -185,50 +157,21 @@ double sum(const float* masses, size_t first, size_t last) {
 
 constexpr size_t kAhead = 1;  // blocks
 
-struct Exponential {
-  Floats magic;   // 1.5 * 2^23 - K
-  Floats lowest;  // of t, for which 2^(n - K) p(r) is no subnormal
-  Floats floor;   // of x
-  Ints lost;      // lanes that were flushed
-
-  // The masses of x where `allowed` has all bits set, elsewhere 0. In a shallow row no mass is too
-  // small.
-  template <bool kMasked, bool kShallow>
-  inline Floats of(Floats x, Ints allowed) {
-    const Floats t = x * 0x1.715476p+0F + magic;
-    const Floats n = t - magic;
-    const Floats r = (x - n * 0x1.63p-1F) + n * 0x1.bd0106p-13F;
-    Floats p = 0x1.6ab7acp-10F * r + 0x1.126f34p-7F;
-    p = p * r + 0x1.55591p-5F;
-    p = p * r + 0x1.555442p-3F;
-    p = p * r + 0x1.fffffap-2F;
-    p = p * r + 0x1p+0F;
-    p = p * r + 1.0F;
-    const Ints bits = (Ints)((Words)p + ((Words)t << 23));
-    if (kShallow) return (Floats)(kMasked ? bits & allowed : bits);
-    Ints kept = t >= lowest;  // false for -inf
-    Ints small = (t < lowest) & (x > floor);
-    if (kMasked) {
-      kept &= allowed;
-      small &= allowed;
-    }
-    lost |= small;
-    return (Floats)(bits & kept);
-  }
-};
-
 inline Ints lane_numbers() {
   Ints numbers = {};
   for (size_t lane = 0; lane < kLanes; ++lane) numbers[lane] = static_cast<int32_t>(lane);
   return numbers;
 }
 
-// The masses of one block of logits; `from` may be `to`.
+// The masses of one block of logits, added to `total`; `from` may be `to`.
 template <bool kShallow>
-inline void exponentiate(const float* from, float* to, uint64_t allowed, Exponential& exponential) {
+inline void exponentiate(
+    const float* from, float* to, uint64_t allowed, Exponential& exponential, Total& total) {
   if (allowed == ~uint64_t{0}) {
     for (size_t i = 0; i < kBlock; i += kLanes) {
-      store(to + i, exponential.of<false, kShallow>(load(from + i), Ints{}));
+      const Floats masses = exponential.of<false, kShallow>(load(from + i), Ints{});
+      store(to + i, masses);
+      total.add(masses);
     }
     return;
   }
@@ -236,7 +179,9 @@ inline void exponentiate(const float* from, float* to, uint64_t allowed, Exponen
   for (size_t i = 0; i < kBlock; i += kLanes) {
     const Ints bits = broadcast(static_cast<int32_t>(allowed >> i & ((1U << kLanes) - 1)));
     const Ints lanes = (bits & lane_bits) != 0;
-    store(to + i, exponential.of<true, kShallow>(load(from + i), lanes));
+    const Floats masses = exponential.of<true, kShallow>(load(from + i), lanes);
+    store(to + i, masses);
+    total.add(masses);
   }
 }
 
@@ -286,67 +231,64 @@ inline void bring(const MassTask& task, size_t first) {
   for (size_t i = count; i < kBlock; ++i) to[i] = 0.0F;
 }
 
-// The masses of the ranks [begin, end) of a row in rank order; `begin` starts a block.
-template <bool kShallow>
-inline void make_sorted(const MassTask& task, size_t begin, size_t end, Exponential& exponential) {
-  size_t block = begin;
-  for (; block + kBlock <= end; block += kBlock) {
-    exponentiate<kShallow>(
-        task.logits + block, task.masses + block, allowed_bits(task, block), exponential);
-  }
-  if (block == end) return;
-  float rest[kBlock] = {};
-  memcpy(rest, task.logits + block, (end - block) * sizeof *rest);
-  exponentiate<kShallow>(rest, task.masses + block, allowed_bits(task, block), exponential);
-}
-
-// The same of a row in another order. Logits are brought some blocks ahead: loads wait for memory
-// while exponentials are computed, and what was stored one by one is read as vectors only once it
-// has reached the cache.
-template <bool kShallow>
-inline void make_permuted(const MassTask& task,
-                          size_t begin,
-                          size_t end,
-                          Exponential& exponential) {
+// All blocks, and the sums of the ranges: of those that hold a whole block as it is made, of the
+// ends from memory. Logits are brought into order some blocks ahead: loads wait for memory while
+// exponentials are computed, and what was stored one by one is read as vectors only once it has
+// reached the cache.
+template <bool kPermuted, bool kShallow>
+inline void make(const MassTask& task, Exponential& exponential) {
   const size_t ahead = kAhead * kBlock;
-  const size_t lead = end - begin < ahead ? end - begin : ahead;
-  for (size_t block = begin; block < begin + lead; block += kBlock) bring(task, block);
-  for (size_t block = begin; block < end; block += kBlock) {
-    if (block + ahead < end && allowed_bits(task, block + ahead) != 0) bring(task, block + ahead);
+  if (kPermuted) {
+    for (size_t block = 0; block < ahead && block < task.size; block += kBlock) bring(task, block);
+  }
+  size_t range = 0;
+  double before = 0.0;  // of the range, what is not in `total`
+  Total total;
+  for (size_t block = 0; block < task.size; block += kBlock) {
     float* const masses = task.masses + block;
-    exponentiate<kShallow>(masses, masses, allowed_bits(task, block), exponential);
+    const float* from = masses;
+    float rest[kBlock];
+    if (kPermuted) {
+      if (block + ahead < task.size && allowed_bits(task, block + ahead) != 0)
+        bring(task, block + ahead);
+    } else {
+      from = task.logits + block;
+      if (task.size - block < kBlock) {
+        memset(rest, 0, sizeof rest);
+        memcpy(rest, from, (task.size - block) * sizeof *rest);
+        from = rest;
+      }
+    }
+    const size_t end = block + kBlock;
+    const auto ends_here = [&] {
+      return range < task.range_count && task.range_ends[range] <= end;
+    };
+    const bool is_divided = ends_here();
+    if (is_divided) before += total.result();
+    exponentiate<kShallow>(from, masses, allowed_bits(task, block), exponential, total);
+    if (!is_divided) continue;
+    total = Total{};
+    size_t first = block;
+    for (; ends_here(); ++range) {
+      task.range_sums[range] = before + sum(task.masses, first, task.range_ends[range]);
+      first = task.range_ends[range];
+      before = 0.0;
+    }
+    before = sum(task.masses, first, end);
   }
 }
 
 bool make_masses(const MassTask& task) {
-  // Ranges are summed this many ranks behind, while the masses are in the first cache.
-  constexpr size_t kChunk = 2048;
   Exponential exponential;
-  const float magic = 0x1.8p+23F - task.exponent;
+  const float magic = 0x1.8p+23F - task.exponent * kSteps;
   exponential.magic = broadcast(magic);
-  exponential.lowest = broadcast(0x1.8p+23F - 125.0F);
+  exponential.lowest = broadcast(0x1.8p+23F - 125.0F * kSteps);
   exponential.floor = broadcast(task.floor);
   exponential.lost = Ints{};
-  size_t range = 0;
-  size_t summed = 0;  // ranks that are in a range's sum
-  if (task.range_count > 0) task.range_sums[0] = 0.0;
-  for (size_t begin = 0; begin < task.size; begin += kChunk) {
-    const size_t end = task.size - begin < kChunk ? task.size : begin + kChunk;
-    if (task.order == nullptr) {
-      task.is_shallow ? make_sorted<true>(task, begin, end, exponential)
-                      : make_sorted<false>(task, begin, end, exponential);
-    } else {
-      task.is_shallow ? make_permuted<true>(task, begin, end, exponential)
-                      : make_permuted<false>(task, begin, end, exponential);
-    }
-    while (range < task.range_count) {
-      const size_t range_end = task.range_ends[range];
-      const size_t stop = range_end < end ? range_end : end;
-      task.range_sums[range] += sum(task.masses, summed, stop);
-      summed = stop;
-      if (range_end > end) break;
-      if (++range < task.range_count) task.range_sums[range] = 0.0;
-    }
+  if (task.order == nullptr) {
+    task.is_shallow ? make<false, true>(task, exponential) : make<false, false>(task, exponential);
+  } else {
+    task.is_shallow ? make<true, true>(task, exponential) : make<true, false>(task, exponential);
   }
   bool lost = false;
   for (size_t lane = 0; lane < kLanes; ++lane) lost = lost || exponential.lost[lane] != 0;
