@@ -155,20 +155,24 @@ double sum(const float* masses, size_t first, size_t last) {
 
 // --- Masses --------------------------------------------------------------------------------------
 
-constexpr size_t kAhead = 1;  // blocks
-
 inline Ints lane_numbers() {
   Ints numbers = {};
   for (size_t lane = 0; lane < kLanes; ++lane) numbers[lane] = static_cast<int32_t>(lane);
   return numbers;
 }
 
-// The masses of one block of logits, added to `total`; `from` may be `to`.
-template <bool kShallow>
-inline void exponentiate(
-    const float* from, float* to, uint64_t allowed, Exponential& exponential, Total& total) {
+// The masses of one block of logits, added to `total`; `from` may be `to`. Before each vector,
+// meanwhile(its first place).
+template <bool kShallow, typename Meanwhile>
+inline void exponentiate(const float* from,
+                         float* to,
+                         uint64_t allowed,
+                         Exponential& exponential,
+                         Total& total,
+                         Meanwhile meanwhile) {
   if (allowed == ~uint64_t{0}) {
     for (size_t i = 0; i < kBlock; i += kLanes) {
+      meanwhile(i);
       const Floats masses = exponential.of<false, kShallow>(load(from + i), Ints{});
       store(to + i, masses);
       total.add(masses);
@@ -177,6 +181,7 @@ inline void exponentiate(
   }
   const Ints lane_bits = broadcast(int32_t{1}) << lane_numbers();
   for (size_t i = 0; i < kBlock; i += kLanes) {
+    meanwhile(i);
     const Ints bits = broadcast(static_cast<int32_t>(allowed >> i & ((1U << kLanes) - 1)));
     const Ints lanes = (bits & lane_bits) != 0;
     const Floats masses = exponential.of<true, kShallow>(load(from + i), lanes);
@@ -216,56 +221,57 @@ inline Group group_of(const float* from, const uint32_t* order) {
 
 // Brings the logits of one block into rank order.
 inline void bring(const MassTask& task, size_t first) {
+  const size_t rest = task.size - first;
   float* const to = task.masses + first;
-  const uint32_t* const order = task.order + first;
-  if (task.size - first >= kBlock) {
-    const float* const from = task.logits;
-    for (size_t i = 0; i < kBlock; i += kGroup) {
-      const Group group = group_of(from, order + i);
-      memcpy(to + i, &group, sizeof group);
-    }
-    return;
+  for (size_t i = 0; i < kBlock && i < rest; ++i) {
+    memcpy(to + i, task.logits + task.order[first + i], sizeof *to);
   }
-  const size_t count = task.size - first;
-  for (size_t i = 0; i < count; ++i) memcpy(to + i, task.logits + order[i], sizeof *to);
-  for (size_t i = count; i < kBlock; ++i) to[i] = 0.0F;
+  for (size_t i = rest; i < kBlock; ++i) to[i] = 0.0F;
 }
 
 // All blocks, and the sums of the ranges: of those that hold a whole block as it is made, of the
-// ends from memory. Logits are brought into order some blocks ahead: loads wait for memory while
-// exponentials are computed, and what was stored one by one is read as vectors only once it has
-// reached the cache.
+// ends from memory. Logits are brought into order a block ahead, a vector of them for each vector
+// of exponentials: so loads are always under way while the processor computes, and what was stored
+// in groups is read as vectors only once it has reached the cache.
 template <bool kPermuted, bool kShallow>
 inline void make(const MassTask& task, Exponential& exponential) {
-  const size_t ahead = kAhead * kBlock;
-  if (kPermuted) {
-    for (size_t block = 0; block < ahead && block < task.size; block += kBlock) bring(task, block);
-  }
+  if (kPermuted) bring(task, 0);
   size_t range = 0;
   double before = 0.0;  // of the range, what is not in `total`
   Total total;
   for (size_t block = 0; block < task.size; block += kBlock) {
     float* const masses = task.masses + block;
-    const float* from = masses;
+    const float* from = kPermuted ? masses : task.logits + block;
     float rest[kBlock];
-    if (kPermuted) {
-      if (block + ahead < task.size && allowed_bits(task, block + ahead) != 0)
-        bring(task, block + ahead);
-    } else {
-      from = task.logits + block;
-      if (task.size - block < kBlock) {
-        memset(rest, 0, sizeof rest);
-        memcpy(rest, from, (task.size - block) * sizeof *rest);
-        from = rest;
-      }
+    if (!kPermuted && task.size - block < kBlock) {
+      memset(rest, 0, sizeof rest);
+      memcpy(rest, from, (task.size - block) * sizeof *rest);
+      from = rest;
     }
-    const size_t end = block + kBlock;
+    const size_t next = block + kBlock;
     const auto ends_here = [&] {
-      return range < task.range_count && task.range_ends[range] <= end;
+      return range < task.range_count && task.range_ends[range] <= next;
     };
     const bool is_divided = ends_here();
     if (is_divided) before += total.result();
-    exponentiate<kShallow>(from, masses, allowed_bits(task, block), exponential, total);
+    const uint64_t allowed = allowed_bits(task, block);
+    const bool is_next_needed = kPermuted && next < task.size && allowed_bits(task, next) != 0;
+    if (kPermuted && allowed == 0) {  // of a presorted row this slows all other blocks
+      memset(masses, 0, kBlock * sizeof *masses);
+      if (is_next_needed) bring(task, next);
+    } else if (is_next_needed && task.size - next >= kBlock) {
+      const uint32_t* const order = task.order + next;
+      float* const to = task.masses + next;
+      exponentiate<kShallow>(from, masses, allowed, exponential, total, [=](size_t first) {
+        for (size_t i = first; i < first + kLanes; i += kGroup) {
+          const Group group = group_of(task.logits, order + i);
+          memcpy(to + i, &group, sizeof group);
+        }
+      });
+    } else {
+      if (is_next_needed) bring(task, next);
+      exponentiate<kShallow>(from, masses, allowed, exponential, total, [](size_t) {});
+    }
     if (!is_divided) continue;
     total = Total{};
     size_t first = block;
@@ -274,7 +280,7 @@ inline void make(const MassTask& task, Exponential& exponential) {
       first = task.range_ends[range];
       before = 0.0;
     }
-    before = sum(task.masses, first, end);
+    before = sum(task.masses, first, next);
   }
 }
 
