@@ -11,6 +11,9 @@
 namespace nextbyte {
 namespace {
 
+// Of the tokens that go on inside a tail's character and do not end it: so many are followed.
+constexpr std::size_t kTriedFirstTokens = 3;
+
 // Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
 void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
   if (!mask) {
@@ -68,30 +71,60 @@ bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags
   return co_liveness_.live(end, token);
 }
 
-std::uint64_t SuccessorMasks::completions(std::size_t index) const {
-  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
-  std::call_once(once_, [&] { completions_ = decltype(completions_)(tails.size()); });
-  std::atomic<std::uint64_t>& known = completions_[index];
-  // Whoever finds the classes finds the same.
-  if (const std::uint64_t classes = known.load(std::memory_order_relaxed); classes != 0)
-    return classes;
-  const TokenGroups::Tail& tail = tails[index];
-  const TokenId token = table_->order()[tail.rank];
-  std::string character(table_->bytes(tail.rank).substr(tail.length));
-  std::uint64_t classes = 0;
+SuccessorMasks::Ways SuccessorMasks::ways_on(TokenId token,
+                                             std::uint16_t normal,
+                                             std::string_view beginning,
+                                             bool may_take_two) const {
+  Ways ways;
+  const std::uint64_t possible = automaton_->classes_ahead(normal, beginning);
+  std::string bytes(beginning);
+  std::size_t tries = 0;
   for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
-    character.resize(table_->length(tail.rank) - tail.length);
-    character += table_->bytes(rank);
-    const DecodedScalar scalar = decode_scalar(character, 0);
-    if (scalar.length != character.size() || !by_merges_.test(rank)) continue;
+    if (!by_merges_.test(rank)) continue;
+    const TokenId next = table_->order()[rank];
+    bytes.replace(beginning.size(), std::string::npos, table_->bytes(rank));
+    const DecodedScalar scalar = decode_scalar(bytes, 0);
+    if (scalar.length == 0) {  // goes on inside the character, if it does
+      if ((ways.exist && !may_take_two) || automaton_->classes_ahead(normal, bytes) == 0 ||
+          !merges_->pair_ok(token, next)) {
+        continue;
+      }
+      ways.exist = true;
+      if (may_take_two && tries < kTriedFirstTokens) {
+        ++tries;
+        ways.classes |= ways_on(next, normal, bytes, false).classes;
+      }
+      continue;
+    }
     const std::uint64_t bit = std::uint64_t{1} << pretokenizer_->class_of(scalar.value);
-    std::uint16_t normal = tail.normal;
-    if ((classes & bit) != 0 || !automaton_->stays_normal(normal, scalar.value)) continue;
-    if (merges_->pair_ok(token, table_->order()[rank])) classes |= bit;
-    if (classes == tail.possible) break;
+    const bool is_new = scalar.length == bytes.size() && (ways.classes & bit) == 0;
+    if (ways.exist && !is_new) continue;
+    if (std::uint16_t after = normal; !automaton_->stays_normal(after, scalar.value)) continue;
+    if (!merges_->pair_ok(token, next)) continue;
+    ways.exist = true;
+    if (is_new) ways.classes |= bit;
+    if (ways.classes == possible) break;
   }
-  known.store(classes, std::memory_order_relaxed);
-  return classes;
+  return ways;
+}
+
+SuccessorMasks::Ways SuccessorMasks::ways_on(std::size_t index) const {
+  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
+  std::call_once(once_, [&] { ways_ = decltype(ways_)(tails.size()); });
+  KnownWays& known = ways_[index];
+  if (known.is_known.load(std::memory_order_acquire))
+    return {known.exist.load(std::memory_order_relaxed),
+            known.classes.load(std::memory_order_relaxed)};
+  const TokenGroups::Tail& tail = tails[index];
+  const std::string_view beginning = table_->bytes(tail.rank).substr(tail.length);
+  const TokenId token = table_->order()[tail.rank];
+  Ways ways = ways_on(token, tail.normal, beginning, false);
+  if (ways.exist && ways.classes == 0) ways = ways_on(token, tail.normal, beginning, true);
+  // Whoever finds them finds the same.
+  known.exist.store(ways.exist, std::memory_order_relaxed);
+  known.classes.store(ways.classes, std::memory_order_relaxed);
+  known.is_known.store(true, std::memory_order_release);
+  return ways;
 }
 
 void SuccessorMasks::settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const {
@@ -107,7 +140,12 @@ void SuccessorMasks::settle_tails(SubsetId subset, unsigned flags, TokenOutcomes
     if (!found.waiting.test(tail.rank)) continue;
     const std::uint64_t accepting = pretokenizer_->accepting_classes(
         groups_.subset_before(tail, subset, flags), tail.length == 0 ? flags : kContinue);
-    if ((accepting & tail.possible) == 0 || (completions(i) & accepting) == 0) continue;
+    const Ways ways = ways_on(i);
+    if (!ways.exist) {
+      found.waiting.clear(tail.rank);
+      continue;
+    }
+    if ((ways.classes & accepting) == 0) continue;
     // Where the piece may become a whole piece, it may not end just anywhere.
     if (flags == kBoundary && !whole_pieces_->empty() && is_on_trie(table_->bytes(tail.rank)))
       continue;

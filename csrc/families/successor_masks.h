@@ -8,6 +8,9 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "families/co_liveness.h"
 #include "families/pair_successors.h"
@@ -68,10 +71,23 @@ class SuccessorMasks {
   Mask mask(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_inside_character(const ByteAutomatonState& state, unsigned flags) const;
-  // Moves tails that one more token is seen to bring to a possible end of text.
+  // How a token that ends inside a character may go on.
+  struct Ways {
+    bool exist = false;         // some token may follow; if none may, no text goes on so
+    std::uint64_t classes = 0;  // of characters that one or two more tokens complete, some of them
+  };
+  struct KnownWays {
+    std::atomic<bool> is_known{false}, exist{false};
+    std::atomic<std::uint64_t> classes{0};
+  };
+  // Accepts tails that few more tokens are seen to bring to a possible end of text, and drops those
+  // that nothing follows.
   void settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const;
-  // The classes of the characters that a tail becomes with one more token.
-  std::uint64_t completions(std::size_t tail) const;
+  Ways ways_on(std::size_t tail) const;
+  Ways ways_on(TokenId token,
+               std::uint16_t normal,
+               std::string_view beginning,
+               bool may_take_two) const;
   // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
   // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
   // past matters: those that stay on the trie, and sensitive ones.
@@ -91,7 +107,7 @@ class SuccessorMasks {
   TokenTable::Cursor continuation_range_;
   std::vector<Rank> sensitive_;  // to the state of the normal form
   mutable std::once_flag once_;
-  mutable std::vector<std::atomic<std::uint64_t>> completions_;  // by tail; 0: not found yet
+  mutable std::vector<KnownWays> ways_;  // by tail
   // By the automaton state with the flags of the first character.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;
 };

@@ -89,22 +89,15 @@ class Definition {
  public:
   explicit Definition(const Parts& parts) : p_(parts) {}
 
-  std::optional<ByteAutomatonState> after(ByteAutomatonState state,
+  std::optional<ByteAutomatonState> after(const ByteAutomatonState& state,
                                           TokenId last,
                                           Rank rank,
                                           unsigned flags) const {
-    const TokenId token = p_.table.order()[rank];
-    if (!p_.candidates.test(rank)) return std::nullopt;
-    if (flags == kBoundary) {
-      if (!state.at_character_boundary() || !p_.automaton.may_split(state)) return std::nullopt;
-    } else if (last == kNoToken || !p_.merges.pair_ok(last, token)) {
+    if (flags == kContinue &&
+        (last == kNoToken || !p_.merges.pair_ok(last, p_.table.order()[rank]))) {
       return std::nullopt;
     }
-    const bool by_merges = p_.merges.is_canonical_alone(token);
-    if (!by_merges && flags != kBoundary) return std::nullopt;
-    if (!p_.automaton.run(state, p_.table.bytes(rank), flags)) return std::nullopt;
-    if (!by_merges) state.piece = ByteTrie::kOff;
-    return state;
+    return run(state, rank, flags);
   }
 
   bool live(const ByteAutomatonState& state, TokenId last) {
@@ -119,14 +112,13 @@ class Definition {
     while (!queue.empty() && !found) {
       const auto [from, token] = queue.front();
       queue.pop_front();
-      for (Rank rank = 0; rank < p_.table.size() && !found; ++rank) {
-        for (const unsigned flags : {kContinue, kBoundary}) {
-          const auto next = after(from, token, rank, flags);
-          if (!next) continue;
-          if (p_.automaton.accepts_end(*next)) found = true;
-          const TokenId via = p_.table.order()[rank];
-          if (seen[*next].insert(via).second) queue.emplace_back(*next, via);
-        }
+      for (const Step& step : steps(from)) {
+        const TokenId via = p_.table.order()[step.rank];
+        if (step.flags == kContinue && (token == kNoToken || !p_.merges.pair_ok(token, via)))
+          continue;
+        if (p_.automaton.accepts_end(step.next)) found = true;
+        if (found) break;
+        if (seen[step.next].insert(via).second) queue.emplace_back(step.next, via);
       }
     }
     if (!found) {  // nor is anything live that was reached
@@ -147,7 +139,41 @@ class Definition {
   }
 
  private:
+  struct Step {
+    Rank rank;
+    unsigned flags;
+    ByteAutomatonState next;
+  };
+  // Every step from a state, whatever the last token; those to a possible end of text first.
+  const std::vector<Step>& steps(const ByteAutomatonState& state) {
+    if (steps_.size() == 64 && steps_.count(state) == 0) steps_.clear();
+    const auto [found, is_new] = steps_.try_emplace(state);
+    std::vector<Step>& all = found->second;
+    if (!is_new) return all;
+    for (Rank rank = 0; rank < p_.table.size(); ++rank) {
+      for (const unsigned flags : {kContinue, kBoundary}) {
+        if (const auto next = run(state, rank, flags)) all.push_back({rank, flags, *next});
+      }
+    }
+    std::stable_partition(all.begin(), all.end(), [&](const Step& step) {
+      return p_.automaton.accepts_end(step.next);
+    });
+    return all;
+  }
+  // After a token, as far as the automaton is concerned.
+  std::optional<ByteAutomatonState> run(ByteAutomatonState state, Rank rank, unsigned flags) const {
+    if (!p_.candidates.test(rank)) return std::nullopt;
+    if (flags == kBoundary && (!state.at_character_boundary() || !p_.automaton.may_split(state)))
+      return std::nullopt;
+    const bool by_merges = p_.merges.is_canonical_alone(p_.table.order()[rank]);
+    if (!by_merges && flags != kBoundary) return std::nullopt;
+    if (!p_.automaton.run(state, p_.table.bytes(rank), flags)) return std::nullopt;
+    if (!by_merges) state.piece = ByteTrie::kOff;
+    return state;
+  }
+
   const Parts& p_;
+  std::unordered_map<ByteAutomatonState, std::vector<Step>, ByteAutomatonStateHash> steps_;
   std::unordered_map<ByteAutomatonState, std::unordered_map<TokenId, bool>, ByteAutomatonStateHash>
       known_;
 };
@@ -332,7 +358,7 @@ int main(int argc, char** argv) {
   Random random(20261);
   for (int i = 1; i < argc; ++i) {
     Counts counts;
-    check(read(argv[i]), 400, random, counts);
+    check(read(argv[i]), 150, random, counts);
     std::printf("%s: %zu states (%zu inside a character, %zu with more of a past), %zu masks\n",
                 argv[i],
                 counts.states,
