@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 # Which questions `make bench` asks, and with which options: make bench BENCH=kernels BENCH_ARGS=...
-BENCH ?= kernels byte_layer decode_share bindings loading
+BENCH ?= kernels byte_layer decode_share bindings token_table loading
 BENCH_ARGS ?=
 PEERS_ARGS ?=
 
