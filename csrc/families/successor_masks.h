@@ -29,8 +29,9 @@ namespace nextbyte {
 // leave the cut alone. Every allowed token leads to a context that is live (docs/theory.md 5).
 //
 // Makes and caches the masks. A mask is a few runs of ranks for each group of tokens that act alike
-// (TokenGroups), 2 to 50 us; tokens that end inside a character ask for the ways to complete it,
-// found once for each. Logically const and thread-safe. Memory: bounded caches.
+// (TokenGroups), mostly 2 to 100 us (docs/adr/0025); tokens that end inside a character ask for the
+// ways to complete it, found once for each. Logically const and thread-safe. Memory: bounded
+// caches.
 class SuccessorMasks {
  public:
   // Small ones, there for the checks, change no answer.

@@ -29,7 +29,7 @@ struct TokenOutcomes {
 // function once, and a mask is filled by runs: microseconds, where a pass of the automaton over all
 // tokens takes milliseconds. (docs/theory.md 4)
 //
-// The tables are made at the first question, 1 to 4 ms. A pattern and vocabulary with so many
+// The tables are made at the first question, 1 to 6 ms. A pattern and vocabulary with so many
 // functions that the tables would be large are scanned token by token. Logically const,
 // thread-safe.
 class TokenGroups {
