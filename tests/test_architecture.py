@@ -50,6 +50,8 @@ PYTHON_FLOORS = (
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},
+    {"scoring_walks"},
+    {"scoring_windows"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
     {"infill", "integrations", "display", "tokenizer_display"},
     {"__init__"},

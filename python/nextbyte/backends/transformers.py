@@ -235,6 +235,11 @@ class TransformersBackend:
         return self._end_tokens
 
     @property
+    def max_context_tokens(self) -> int | None:
+        """Length of the longest context, the start token included; None where nothing says."""
+        return self._length_limit
+
+    @property
     def kv_tokens(self) -> int:
         """Number of tokens whose keys and values are held, shared prefixes counted once."""
         with self._lock:
