@@ -291,7 +291,8 @@ class TransformersBackend:
         if self._length_limit is not None and length > self._length_limit:
             raise BackendError(
                 f"request {index} is a context of {length} tokens; this model's positions end at "
-                f"max_position_embeddings = {self._length_limit}: shorten the text"
+                f"max_position_embeddings = {self._length_limit}: shorten the text, or score it in "
+                "smaller windows"
             )
         return segment, own
 
