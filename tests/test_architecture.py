@@ -50,10 +50,12 @@ PYTHON_FLOORS = (
     {"tokenizer", "backends"},
     {"byte_model"},
     {"byte_lm", "byte_lm_state", "warping"},
+    {"scoring_walks"},
+    {"scoring_windows"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
     {"infill", "integrations", "display", "tokenizer_display"},
     {"__init__"},
-    {"cli", "commands", "inspect_command", "server", "__main__"},
+    {"cli", "commands", "inspect_command", "score_command", "server", "__main__"},
 )
 HIGHEST_USER_OF_CORE = "byte_lm"
 ALLOWED_SIBLINGS = {
@@ -63,6 +65,8 @@ ALLOWED_SIBLINGS = {
     ("__main__", "cli"): "python -m nextbyte is the command line",
     ("cli", "commands"): "arguments are declared in one file and acted upon in the other",
     ("cli", "inspect_command"): "as commands; a file of its own for its length",
+    ("cli", "score_command"): "as commands; a file of its own for its state",
+    ("score_command", "commands"): "what every command does: feedback, models",
     ("inspect_command", "commands"): "what every command does: feedback, embedded models",
     ("tokenizer_display", "display"): "the same advice where rich is missing",
     ("commands", "server"): "`nextbyte serve` starts it",

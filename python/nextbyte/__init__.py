@@ -7,6 +7,7 @@ from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
+from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
 from nextbyte.tokenizer import Tokenizer
 
 __all__ = [
@@ -19,9 +20,14 @@ __all__ = [
     "Chunk",
     "Generation",
     "SamplingParams",
+    "ScoredWindow",
     "Tokenizer",
+    "bits_per_byte",
     "errors",
     "generate",
+    "loglikelihood",
+    "score",
+    "score_windows",
     "simd",
     "stream",
 ]

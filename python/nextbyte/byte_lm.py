@@ -34,6 +34,10 @@ class _FromBackend:
 FROM_BACKEND: Final = _FromBackend()
 """Take the start token or the end tokens from the backend."""
 
+_ROWS_BYTES: Final = 1 << 27  # of one batch of states: a row of logits and a row of masses each
+_MOST_STATES: Final = 256  # of one batch: more make a forward pass no faster
+_EXTRA_TOKENS: Final = 2  # of a context: the start token, and the lead of some tokenizers
+
 
 class ByteLM:
     """An exact model over bytes, made of a tokenizer and a language model over its tokens.
@@ -234,6 +238,21 @@ class ByteLM:
             if not state.belongs_to(self):
                 raise InvalidInputError("a state belongs to another ByteLM; ask that one")
         return next_byte_rows(states)
+
+    @property
+    def states_at_once(self) -> int:
+        """How many consecutive states to ask together: their rows take 128 MiB or less."""
+        return max(1, min(_MOST_STATES, _ROWS_BYTES // (8 * self.backend.vocab_size)))
+
+    @property
+    def max_text_bytes(self) -> int | None:
+        """Length up to which no text can be too long for the model, None where there is no limit.
+
+        A context has at most one token for each byte; most texts fit that are several times as
+        long.
+        """
+        limit: int | None = getattr(self.backend, "max_context_tokens", None)
+        return None if limit is None else max(0, limit - _EXTRA_TOKENS)
 
     def extend(self, requests: Sequence[tuple[Evaluated | None, list[int]]]) -> list[Branch]:
         """Evaluate contexts below evaluated ones in one batch (for `ByteLMState`)."""

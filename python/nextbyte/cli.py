@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nextbyte import commands, inspect_command
+from nextbyte import commands, inspect_command, score_command
 from nextbyte.errors import NextByteError
 from nextbyte.sampling import SamplingParams
 
@@ -104,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
     complete.set_defaults(run=commands.run_complete)
 
+    score = add("score", parents=[model, shared], help="how probable the bytes of files are")
+    _add_score_options(score)
+    score.set_defaults(run=score_command.run_score)
+
     inspect = add("inspect", parents=[shared], help="show what a tokenizer is, and if it is exact")
     inspect.add_argument(
         "source",
@@ -120,6 +124,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=commands.run_demo)
     return parser
+
+
+def _add_score_options(parser: argparse.ArgumentParser) -> None:
+    """Add the files to score, and how they are read."""
+    parser.add_argument("files", metavar="FILE", nargs="+", help="taken as bytes; - reads stdin")
+    parser.add_argument(
+        "--bits", action="store_true", help="print bits a byte, not natural log-probabilities"
+    )
+    parser.add_argument(
+        "--end-of-text", action="store_true", help="score that the text ends there, too"
+    )
+    parser.add_argument(
+        "--window-bytes", type=_count, metavar="N", help="read so much at once (default: 8192)"
+    )
+    parser.add_argument(
+        "--overlap-bytes",
+        type=int,
+        metavar="N",
+        help="what a window knows of the one before, at least (default: half a window)",
+    )
+    parser.add_argument(
+        "--resume", metavar="STATE.json", help="keep finished windows here, and go on from them"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each file")
 
 
 def _add_inspect_options(parser: argparse.ArgumentParser) -> None:

@@ -44,8 +44,9 @@ Request: TypeAlias = tuple[Branch | None, Sequence[int]]
 class Backend(Protocol):
     """A language model over tokens.
 
-    Two optional attributes are read where they exist: ``start_token`` (int or None), the token a
-    text starts with, and ``end_tokens`` (tuple of int), the tokens that end a text.
+    Three optional attributes are read where they exist: ``start_token`` (int or None), the token a
+    text starts with, ``end_tokens`` (tuple of int), the tokens that end a text, and
+    ``max_context_tokens`` (int or None), the length of the longest context that can be evaluated.
     """
 
     @property

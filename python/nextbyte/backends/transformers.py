@@ -235,6 +235,11 @@ class TransformersBackend:
         return self._end_tokens
 
     @property
+    def max_context_tokens(self) -> int | None:
+        """Length of the longest context, the start token included; None where nothing says."""
+        return self._length_limit
+
+    @property
     def kv_tokens(self) -> int:
         """Number of tokens whose keys and values are held, shared prefixes counted once."""
         with self._lock:
@@ -286,7 +291,8 @@ class TransformersBackend:
         if self._length_limit is not None and length > self._length_limit:
             raise BackendError(
                 f"request {index} is a context of {length} tokens; this model's positions end at "
-                f"max_position_embeddings = {self._length_limit}: shorten the text"
+                f"max_position_embeddings = {self._length_limit}: shorten the text, or score it in "
+                "smaller windows"
             )
         return segment, own
 
