@@ -6,6 +6,7 @@ from nextbyte import errors, simd
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
+from nextbyte.ensemble import ByteEnsemble
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.tokenizer import Tokenizer
 
@@ -13,6 +14,7 @@ __all__ = [
     "END_OF_TEXT",
     "Backend",
     "Branch",
+    "ByteEnsemble",
     "ByteLM",
     "ByteModel",
     "ByteState",
