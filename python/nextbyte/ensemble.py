@@ -9,7 +9,7 @@ of a byte is that of all members, at the same time where cores allow.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class ByteEnsemble:
     0.5
     >>> one(nb.ByteEnsemble(coins, [-1, 2], rule="product"), b"11")
     0.985
-    >>> one(nb.ByteEnsemble(coins, rule="posterior"), b"11")  # the second coin is 16 times as likely
+    >>> one(nb.ByteEnsemble(coins, rule="posterior"), b"11")  # the second is 16 times as likely
     0.765
     """
 
@@ -184,8 +184,8 @@ class ByteEnsemble:
         if weights is not None:
             used = checked_weights(weights, len(self._models), self._rule)
         warned: set[int] = set()
-        members = start_members(self, data, np.flatnonzero(used).tolist(), warned)
-        return ByteEnsembleState(self, data, used, members, warned)
+        members, absent = start_members(self, data, np.flatnonzero(used).tolist(), warned)
+        return ByteEnsembleState(self, data, used, members, absent, warned=warned)
 
     def next_byte_logprobs(self, states: Sequence[ByteEnsembleState]) -> NDArray[np.float64]:
         """Return the laws of the next byte of many states, shape (n, 257).
@@ -233,14 +233,14 @@ class ByteEnsemble:
             member = state.members[index]
             if needs.prompts:
                 state.weigh_prompt(index)
-            if needs.evidence and member.state is not None:
+            if needs.evidence:
                 member.logprob = member.state.logprob
 
     def close(self) -> None:
         """End the threads now instead of with this object; later calls start new ones."""
         self._workers.close()
 
-    def __enter__(self) -> ByteEnsemble:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

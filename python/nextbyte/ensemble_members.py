@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
+from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.ensemble_rules import intervals_from_total_variation
 from nextbyte.errors import BackendError, MemberLostWarning, UnreachableByteError
 
@@ -45,7 +46,7 @@ class Roster(Protocol):
 
     @property
     def may_lose(self) -> bool:
-        """Does the rule go on without a member?"""
+        """Whether the rule goes on without a member."""
 
 
 def member_failed(roster: Roster, index: int, error: Exception, doing: str) -> BackendError:
@@ -71,12 +72,12 @@ class Member:
         "taken",
     )
 
-    def __init__(self, state: ByteState | None, *, certain: bool = True) -> None:
+    def __init__(self, state: ByteState) -> None:
         self.state = state
         self.taken = 0  # bytes pushed since its start
-        self._own_start = 0 if state is None else len(state.prefix)  # it may have been normalized
-        self.lost_at = -1 if state is None else None  # length of the text that it still follows
-        self.certain = certain  # that the byte behind is impossible
+        self._own_start = len(state.prefix)  # it may have normalized the prompt
+        self.lost_at: int | None = None  # length of the text that it could still follow
+        self.certain = True  # that the byte behind that is impossible
         self.at_prompt: float | None = None  # log P of the prompt
         self.forget()
 
@@ -91,12 +92,11 @@ class Member:
         other = Member.__new__(Member)
         for name in Member.__slots__:
             setattr(other, name, getattr(self, name))
-        other.state = None if self.state is None else self.state.fork()
+        other.state = self.state.fork()
         return other
 
     def take_law(self, row: Array) -> None:
         """Take a law in, with its intervals where it is not exact."""
-        assert self.state is not None
         bound = self.state.bound
         if bound > 0.0:
             own = getattr(self.state, "next_byte_bounds", None)
@@ -105,12 +105,13 @@ class Member:
 
     def intervals(self) -> tuple[Array, Array]:
         """Return the lower and upper probabilities of the law; they are equal if it is exact."""
-        assert self.row is not None
-        return self.bounds or intervals_from_total_variation(self.row, 0.0)
+        if self.bounds is not None:
+            return self.bounds
+        exact = np.exp(np.full(ALPHABET_SIZE, np.nan) if self.row is None else self.row)
+        return exact, exact
 
     def advance(self, data: bytes) -> UnreachableByteError | None:
         """Push bytes up to the first impossible one, and return its error."""
-        assert self.state is not None
         if self.row is not None and self.row[data[0]] == -np.inf:
             return UnreachableByteError(len(self.state.prefix), data[0])
         try:
@@ -131,20 +132,25 @@ class Member:
 
     def recount(self) -> None:
         """Find out how far a state is that failed in a push: it may have taken some bytes."""
-        assert self.state is not None
         self.taken = len(self.state.prefix) - self._own_start
 
     def retreat(self, taken: int) -> None:
         """Go back to where `taken` bytes had been pushed."""
-        if self.state is not None and self.taken > taken:
+        if self.taken > taken:
             self.state.rollback(self.taken - taken)
             self.taken = taken
 
 
 def start_members(
     roster: Roster, prefix: bytes, indices: Sequence[int], warned: set[int]
-) -> dict[int, Member]:
+) -> tuple[dict[int, Member], dict[int, bool]]:
     """Start some members, each by its own `start`.
+
+    Returns
+    -------
+    dict, dict
+        The members by index; and those for which the text is impossible, with whether that is
+        certain.
 
     Raises
     ------
@@ -154,6 +160,7 @@ def start_members(
         A member failed.
     """
     found: dict[int, Member] = {}
+    absent: dict[int, bool] = {}
     lost: dict[int, UnreachableByteError] = {}
     for i in indices:
         model = roster.models[i]
@@ -162,13 +169,13 @@ def start_members(
                 found[i] = Member(model.start(prefix))
             except UnreachableByteError as error:
                 lost[i] = error
-                found[i] = Member(None, certain=model.start(b"").bound < _SAYS_NOTHING)
+                absent[i] = model.start(b"").bound < _SAYS_NOTHING
         except Exception as error:
             raise member_failed(roster, i, error, "to start") from error
-    if lost and (len(lost) == len(indices) or not roster.may_lose):
-        raise _impossible(roster, lost, {i: error.position for i, error in lost.items()})
-    _report(roster, lost, {i: error.position for i, error in lost.items()}, warned)
-    return found
+    places = {i: error.position for i, error in lost.items()}
+    _refuse(roster, lost, places, of=len(indices))
+    _report(roster, lost, places, warned)
+    return found, absent
 
 
 def push_members(
@@ -195,17 +202,15 @@ def push_members(
             if error is not None:
                 lost[i] = error
         places = {i: length + members[i].taken - before[i] for i in lost}
-        if lost and (len(lost) == len(before) or not roster.may_lose):
-            raise _impossible(roster, lost, places)
+        _refuse(roster, lost, places, of=len(before))
         _report(roster, lost, places, warned)
     except BaseException:
         for i, taken in before.items():
             members[i].retreat(taken)
         raise
     for i, place in places.items():
-        state = members[i].state
         members[i].lost_at = place
-        members[i].certain = state is not None and state.bound < _SAYS_NOTHING
+        members[i].certain = members[i].state.bound < _SAYS_NOTHING
     for member in members.values():
         member.forget()
 
@@ -214,8 +219,6 @@ def rollback_members(members: Mapping[int, Member], length: int, target: int) ->
     """Take every member back from a text of `length` bytes to its first `target`."""
     for member in members.values():
         member.forget()
-        if member.state is None:
-            continue
         place = length if member.lost_at is None else member.lost_at
         if place > target:
             member.state.rollback(place - target)
@@ -224,10 +227,16 @@ def rollback_members(members: Mapping[int, Member], length: int, target: int) ->
             member.lost_at = None
 
 
-def _impossible(
-    roster: Roster, lost: Mapping[int, UnreachableByteError], places: Mapping[int, int]
-) -> UnreachableByteError:
-    """Return the error of a byte that the ensemble finds impossible."""
+def _refuse(
+    roster: Roster,
+    lost: Mapping[int, UnreachableByteError],
+    places: Mapping[int, int],
+    *,
+    of: int,
+) -> None:
+    """Raise the error of a byte that the ensemble finds impossible, if it does."""
+    if not lost or (len(lost) < of and roster.may_lose):
+        return
     if roster.may_lose:  # then all are lost, and the last to be says which byte
         last = max(places, key=lambda i: places[i])
         message = (
@@ -240,7 +249,7 @@ def _impossible(
             f"byte 0x{lost[last].byte:02x} at position {places[last]} cannot follow under member "
             f"{last} ({roster.models[last]!r:.120}), and a product needs every member: {lost[last]}"
         )
-    return UnreachableByteError(places[last], lost[last].byte, message)
+    raise UnreachableByteError(places[last], lost[last].byte, message)
 
 
 def _report(

@@ -4,8 +4,8 @@ A *law* is a row of 257 natural log-probabilities, p_i that of member i; w_i are
 
 - *mixture*: p(b) = sum_i w_i p_i(b), w_i >= 0 of sum one;
 - *posterior*: the mixture with w_i proportional to prior_i times P_i(bytes so far);
-- *product*: p(b) proportional to prod_i p_i(b)^w_i, any real w_i. Its support is the intersection of
-  the members' supports: what one member finds impossible is impossible, also where its weight is
+- *product*: p(b) proportional to prod_i p_i(b)^w_i, any real w_i. Its support is the common
+  support of the members: what one member finds impossible is impossible, also where its weight is
   negative (0^-1 would say "certain", and two such symbols nothing at all).
 
 Intervals. Where a member gives the interval [l_i(b), u_i(b)] for its true q_i(b), the functions

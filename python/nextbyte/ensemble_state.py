@@ -19,14 +19,21 @@ from nextbyte.ensemble_members import (
     start_members,
 )
 from nextbyte.ensemble_rules import (
-    box_to_intervals,
     intervals_from_total_variation,
     log_sum,
     mixture_intervals,
     mixture_law,
     product_intervals,
     product_law,
-    total_variation_bound,
+)
+from nextbyte.ensemble_weighing import (
+    Evidence,
+    evidence_after,
+    evidence_here,
+    law_bound,
+    log_weights,
+    member_intervals,
+    scores,
 )
 from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
 from nextbyte.text_input import as_bytes
@@ -70,25 +77,25 @@ class Owner(Roster, Protocol):
         """Have the members find out what these states lack."""
 
 
-class Evidence(NamedTuple):
-    """log P_i(bytes so far) of every member: as it was read, and between which bounds."""
-
-    value: Array
-    lower: Array
-    upper: Array
-
-
 class ByteEnsembleState:
     """A position in a text under a `ByteEnsemble`; see `nextbyte.ByteState`."""
 
     def __init__(
-        self, owner: Owner, prefix: bytes, weights: Array, members: dict[int, Member], warned: set[int]
+        self,
+        owner: Owner,
+        prefix: bytes,
+        weights: Array,
+        members: dict[int, Member],
+        absent: dict[int, bool],
+        *,
+        warned: set[int],
     ) -> None:
         self._owner = owner
         self._prefix = bytearray(prefix)
         self._weights = weights
         self._warned = warned  # shared by forks: a lost member is reported once a text
         self.members = members  # those of a weight that is not zero, by index
+        self._absent = absent  # those that find the prompt impossible, and whether that is certain
         self._other_evaluations = 0  # of states given up, and of other texts read for this one
         self._begin(len(prefix))
 
@@ -123,12 +130,13 @@ class ByteEnsembleState:
         if self._owner.rule == "product":
             return self._weights.copy()
         with np.errstate(under="ignore"):
-            return np.exp(self._log_weights(self._known_evidence()))
+            return np.exp(log_weights(self._weights, self._alive, self._known_evidence()))
 
     @property
     def lost_members(self) -> tuple[int, ...]:
         """Indices of the members that find the text so far impossible."""
-        return tuple(i for i, member in self.members.items() if member.lost_at is not None)
+        lost = (i for i, member in self.members.items() if member.lost_at is not None)
+        return tuple(sorted([*self._absent, *lost]))
 
     @property
     def bound(self) -> float:
@@ -141,24 +149,26 @@ class ByteEnsembleState:
     @property
     def lm_evaluations(self) -> int:
         """Rows of logits that the members' lineages have asked their models for, summed."""
-        states = [member.state for member in self.members.values()]
-        return self._other_evaluations + sum(s.lm_evaluations for s in states if s is not None)
+        of_members = sum(member.state.lm_evaluations for member in self.members.values())
+        return self._other_evaluations + of_members
 
     @property
     def logprob(self) -> float:
         """Natural log of P(a text starts with `prefix`) under the ensemble.
 
-        That of a posterior is log sum_i prior_i P_i(prefix). That of the other rules is the chain of
-        their laws: the laws at bytes that were pushed unread, the prompt's above all, are read now.
+        That of a posterior is log sum_i prior_i P_i(prefix), with what a posterior from the prompt
+        gives the bytes behind it. That of the other rules is the chain of their laws: the laws at
+        bytes that were pushed unread, the prompt's above all, are read now.
         """
-        here = len(self._prefix) - self._start
         if self._owner.rule == "posterior":
-            return self._prompt_evidence() + self._total(self._known_evidence())
+            evidence = self._known_evidence()
+            known = scores(self._weights, self._alive, None if evidence is None else evidence.value)
+            return self._prompt_evidence() + log_sum(known)
         if self._chain_prompt is None:
             self._chain_prompt = self._chain_of_prompt()
-        if self._chain[here] is None:
+        if self._chain[-1] is None:
             self._walk()
-        return self._chain_prompt + (self._chain[here] or 0.0)
+        return self._chain_prompt + (self._chain[-1] or 0.0)
 
     def next_byte_logprobs(self) -> NDArray[np.float64]:
         """Return the law of the next byte, shape (257,), float64; see `ByteState`."""
@@ -166,12 +176,13 @@ class ByteEnsembleState:
 
     def next_byte_bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return certified (lower, upper) probabilities of the next byte, each of shape (257,)."""
-        law = self._read_law()
-        if self._owner.rule == "product" and self.bound > 0.0:
-            return product_intervals(*self._member_intervals(), self._weights[list(self.members)])
-        if self._owner.rule == "mixture" and self.bound > 0.0 and not self._doubt():
-            weights = np.exp(self._log_weights(None))[self._alive()]
-            return mixture_intervals(*self._member_intervals(), weights, weights)
+        law, alive = self._read_law(), self._alive
+        if self.bound > 0.0:
+            if self._owner.rule == "product":
+                return product_intervals(*member_intervals(alive), self._weights[list(alive)])
+            if self._owner.rule == "mixture" and self._doubt() == 0.0:
+                weights = np.exp(log_weights(self._weights, alive, None))[list(alive)]
+                return mixture_intervals(*member_intervals(alive), weights, weights)
         return intervals_from_total_variation(law, self.bound)
 
     def push(self, data: bytes) -> None:
@@ -192,7 +203,7 @@ class ByteEnsembleState:
         if chain is not None:
             chain = None if self._law is None else chain + float(self._law[data[0]])
         if evidence is not None and self._owner.rule == "posterior":
-            evidence = self._evidence_after(evidence, data[0])
+            evidence = evidence_after(evidence, self._alive, data[0])
         push_members(self._owner, self.members, data, len(self._prefix), self._warned)
         self._prefix += data
         unknown = [None] * (len(data) - 1)
@@ -203,7 +214,9 @@ class ByteEnsembleState:
     def fork(self) -> ByteEnsembleState:
         """Return an independent state at the same position."""
         members = {i: member.fork() for i, member in self.members.items()}
-        other = ByteEnsembleState(self._owner, b"", self._weights, members, self._warned)
+        other = ByteEnsembleState(
+            self._owner, b"", self._weights, members, self._absent, warned=self._warned
+        )
         other._prefix, other._start = bytearray(self._prefix), self._start
         other._law, other._bound = self._law, self._bound
         other._chain, other._chain_prompt = list(self._chain), self._chain_prompt
@@ -226,14 +239,14 @@ class ByteEnsembleState:
         new: dict[int, Member] = {}
         if target < self._start:
             left = bytes(self._prefix[:target])
-            stale = [i for i, member in self.members.items() if not self._follows_bytes(member)]
-            new = start_members(self._owner, left, stale, self._warned) if stale else {}
-        kept = {i: member for i, member in self.members.items() if i not in new}
-        rollback_members(kept, length, target)
-        for i in new:
-            state = self.members[i].state
-            self._other_evaluations += 0 if state is None else state.lm_evaluations
-        self.members = {i: new.get(i, member) for i, member in self.members.items()}
+            stale = [i for i, m in self.members.items() if not self._has_place_for_each_byte(m)]
+            new, self._absent = start_members(
+                self._owner, left, sorted([*stale, *self._absent]), self._warned
+            )
+            for i in stale:
+                self._other_evaluations += self.members.pop(i).state.lm_evaluations
+        rollback_members(self.members, length, target)
+        self.members = dict(sorted({**self.members, **new}.items()))
         del self._prefix[target:]
         if target < self._start:
             for member in self.members.values():
@@ -258,9 +271,7 @@ class ByteEnsembleState:
             lacking = Needs(
                 laws=needs.laws and alive and member.row is None,
                 evidence=evidence and alive and member.logprob is None,
-                prompts=(needs.prompts or (relative and alive))
-                and member.state is not None
-                and member.at_prompt is None,
+                prompts=(needs.prompts or (relative and alive)) and member.at_prompt is None,
             )
             if any(lacking):
                 found[i] = lacking
@@ -269,7 +280,6 @@ class ByteEnsembleState:
     def weigh_prompt(self, index: int) -> None:
         """Ask a member for the log-probability of its prompt."""
         member = self.members[index]
-        assert member.state is not None
         place = len(self._prefix) if member.lost_at is None else member.lost_at
         if place == self._start:
             member.at_prompt = member.logprob = member.state.logprob
@@ -284,119 +294,59 @@ class ByteEnsembleState:
             return self._law
         posterior = self._owner.rule == "posterior"
         self._owner.evaluate([self], Needs(laws=True, evidence=posterior))
-        alive = self._alive()
-        rows = np.stack([row for i in alive if (row := self.members[i].row) is not None])
+        alive = self._alive
+        rows = np.stack([row for member in alive.values() if (row := member.row) is not None])
         if self._owner.rule == "product":
-            law = product_law(rows, self._weights[alive])
+            law = product_law(rows, self._weights[list(alive)])
             if law is None:
                 raise BackendError(
                     f"no symbol after {self.prefix[-32:]!r} is possible for every member of the "
                     "product; a mixture needs one member only"
                 )
         else:
-            if posterior and self._evidence[-1] is None:
+            if posterior:
                 self._evidence[-1] = self._known_evidence()
-            law = mixture_law(rows, self._log_weights(self._evidence[-1])[alive])
+            evidence = self._evidence[-1] if posterior else None
+            law = mixture_law(rows, log_weights(self._weights, alive, evidence)[list(alive)])
         self._law = law
         self._bound = self._law_bound()
         return law
 
-    def _alive(self) -> list[int]:
-        return [i for i, member in self.members.items() if member.lost_at is None]
-
-    def _log_weights(self, evidence: Evidence | None) -> Array:
-        """Return the natural logs of weights that sum to one; -inf for lost members."""
-        scores = self._scores(None if evidence is None else evidence.value)
-        total = log_sum(scores)
-        if total == -np.inf:
-            raise BackendError(
-                f"every member of the ensemble gives probability zero to the text so far, which "
-                f"ends in {self.prefix[-32:]!r}: there is nothing to weigh them by"
-            )
-        return scores - total
-
-    def _scores(self, evidence: Array | None) -> Array:
-        scores = np.full(len(self._weights), -np.inf)
-        alive = self._alive()
-        scores[alive] = np.log(self._weights[alive])
-        if evidence is not None and self._owner.rule == "posterior":
-            scores[alive] += evidence[alive]
-        return scores
-
-    # --- Bounds --------------------------------------------------------------------------------
-
-    def _member_intervals(self) -> tuple[Array, Array]:
-        pairs = [self.members[i].intervals() for i in self._alive()]
-        return np.stack([lower for lower, _ in pairs]), np.stack([upper for _, upper in pairs])
+    @property
+    def _alive(self) -> dict[int, Member]:
+        return {i: member for i, member in self.members.items() if member.lost_at is None}
 
     def _doubt(self) -> float:
-        """Return the share of lost members that may be lost wrongly."""
-        lost = [i for i, m in self.members.items() if m.lost_at is not None and not m.certain]
-        alive = self._alive()
-        return float(self._weights[lost].sum() / self._weights[[*alive, *lost]].sum())
+        """Return the share of the weight that is with members that may be lost wrongly."""
+        lost = [i for i, member in self.members.items() if member.lost_at is not None]
+        doubtful = [i for i in lost if not self.members[i].certain]
+        doubtful += [i for i, certain in self._absent.items() if not certain]
+        present = float(self._weights[list(self._alive)].sum())
+        share = float(self._weights[doubtful].sum())
+        return share / (share + present)
 
     def _law_bound(self) -> float:
-        """Return a bound on the total variation error of the law here (proofs: docs/theory.md)."""
-        alive = self._alive()
-        states = [self.members[i].state for i in alive]
-        bounds = np.array([state.bound for state in states if state is not None])
-        if self._owner.rule == "product":
-            if not bounds.any():
-                return 0.0
-            if self._law is None:
-                return 1.0
-            intervals = product_intervals(*self._member_intervals(), self._weights[alive])
-            return total_variation_bound(np.exp(self._law), *intervals)
-        doubt = self._doubt()
-        evidence = self._evidence[-1] if self._owner.rule == "posterior" else None
-        if self._owner.rule == "posterior" and (doubt > 0.0 or evidence is None):
-            return 1.0 if doubt > 0.0 or bounds.any() else 0.0
-        with np.errstate(under="ignore"):
-            weights = np.exp(self._log_weights(evidence))
-        bound = float(weights[alive] @ bounds)
-        if evidence is not None and (evidence.lower[alive] != evidence.upper[alive]).any():
-            box = box_to_intervals(self._scores(evidence.lower), self._scores(evidence.upper))
-            bound += total_variation_bound(weights, *box)
-        return min(doubt + (1.0 - doubt) * bound, 1.0)
+        product = self._owner.rule == "product"
+        return law_bound(
+            self._owner.rule,
+            self._weights,
+            self._alive,
+            doubt=0.0 if product else self._doubt(),
+            evidence=self._evidence[-1] if self._owner.rule == "posterior" else None,
+            law=self._law,
+        )
 
     # --- Evidence and the chain ----------------------------------------------------------------
 
     def _known_evidence(self) -> Evidence | None:
-        """Return the evidence here, which only a posterior needs, with its members asked for it."""
-        if self._owner.rule != "posterior" or self._evidence[-1] is not None:
+        """Return the evidence here, which only a posterior has; its members are asked for it."""
+        if self._owner.rule != "posterior":
+            return None
+        if self._evidence[-1] is not None:
             return self._evidence[-1]
         self._owner.evaluate([self], Needs(evidence=True))
-        value, lower, upper = (np.full(len(self._weights), fill) for fill in (-np.inf, -np.inf, 0.0))
-        for i in self._alive():
-            member = self.members[i]
-            value[i] = member.logprob
-            if self._owner.posterior_from == "prompt":
-                value[i] -= member.at_prompt
-            # Nothing deferred here means that every weight here is known.
-            if member.row is not None and member.bounds is None:
-                lower[i] = upper[i] = value[i]
-        return Evidence(value, lower, upper)
-
-    def _evidence_after(self, before: Evidence, byte: int) -> Evidence | None:
-        """Return the evidence one byte further on, if the laws here were read."""
-        after = Evidence(*(array.copy() for array in before))
-        for i in self._alive():
-            member = self.members[i]
-            if member.row is None:
-                return None
-            after.value[i] += member.row[byte]
-            if member.bounds is None:
-                after.lower[i] += member.row[byte]
-                after.upper[i] += member.row[byte]
-            else:
-                with np.errstate(divide="ignore"):
-                    after.lower[i] += np.log(member.bounds[0][byte])
-                    after.upper[i] += np.log(member.bounds[1][byte])
-        return after
-
-    def _total(self, evidence: Evidence | None) -> float:
-        assert evidence is not None
-        return log_sum(self._scores(evidence.value))
+        since_prompt = self._owner.posterior_from == "prompt"
+        return evidence_here(self._alive, len(self._weights), since_prompt=since_prompt)
 
     def _prompt_evidence(self) -> float:
         """Return log P(prompt), where the evidence begins behind it."""
@@ -437,7 +387,7 @@ class ByteEnsembleState:
                     total = -np.inf
             yield total
 
-    def _follows_bytes(self, member: Member) -> bool:
-        """Does a member's own prefix have a place for each byte of the text?"""
+    def _has_place_for_each_byte(self, member: Member) -> bool:
+        """Say whether a member's own prefix is the text, so that it can go back into the prompt."""
         place = len(self._prefix) if member.lost_at is None else member.lost_at
-        return member.state is not None and member.state.prefix == self._prefix[:place]
+        return member.state.prefix == self._prefix[:place]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -16,19 +17,28 @@ from oracle import comparison
 from oracle.zoo import by_name
 
 TOLERANCE = 1e-12
-NAMES = [("gpt2_blanks", "even"), ("cl100k_blanks", "even"), ("llama3_blanks", "even")]
+GROUPS = {
+    "blanks": [("gpt2_blanks", "even"), ("cl100k_blanks", "elsewhere"), ("llama3_blanks", "even")],
+    # Texts with "c" are impossible for two of them, and one text after another for the third.
+    "losses": [("plain_three", "even"), ("plain_two", "steep"), ("plain_endless", "even")],
+}
 DEPTH = 3
 WEIGHTS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)]
 POWERS = [1.0, 0.75, -0.5]
 
 
-@pytest.fixture(scope="module")
-def subjects(tmp_path_factory):
+@pytest.fixture(scope="module", params=GROUPS)
+def subjects(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizers")
     return [
         comparison.make_subject(nb, by_name(name), kind, folder, seed=i)
-        for i, (name, kind) in enumerate(NAMES)
+        for i, (name, kind) in enumerate(GROUPS[request.param])
     ]
+
+
+@pytest.fixture(scope="module")
+def laws(subjects):
+    return Definitions(subjects)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +85,8 @@ def posterior(subjects, prefix):
     for w, s in zip(WEIGHTS, subjects, strict=True):
         for symbol, p in joint(s, prefix).items():
             row[symbol] += w * p
-    return [p / sum(row) for p in row]
+    total = sum(row)
+    return [p / total for p in row]
 
 
 def product(subjects, prefix):
@@ -83,10 +94,25 @@ def product(subjects, prefix):
     row = [0.0] * 257
     for symbol in set(rows[0]).intersection(*rows):
         row[symbol] = math.prod(float(r[symbol]) ** w for r, w in zip(rows, POWERS, strict=True))
-    return [p / math.fsum(row) for p in row]
+    total = math.fsum(row)
+    return [p / total for p in row]
 
 
-DEFINITIONS = {"mixture": mixture, "posterior": posterior, "product": product}
+@dataclass
+class Definitions:
+    """The laws by definition, each computed once."""
+
+    subjects: list[comparison.Subject]
+    _laws: dict[tuple[str, bytes], list[float]] = field(default_factory=dict)
+
+    def __call__(self, rule, prefix):
+        if (rule, prefix) not in self._laws:
+            row = RULES[rule](self.subjects, prefix)
+            self._laws[rule, prefix] = [float(p) for p in row]
+        return self._laws[rule, prefix]
+
+
+RULES = {"mixture": mixture, "posterior": posterior, "product": product}
 
 
 def possible(subjects, rule, prefix):
@@ -110,27 +136,27 @@ def assert_law(state, expected):
     assert state.bound == 0.0
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
-def test_laws_after_prompts(rule, subjects):
+@pytest.mark.parametrize("rule", RULES)
+def test_laws_after_prompts(rule, subjects, laws):
     model = ensemble(subjects, rule)
     checked = 0
     for prefix in prefixes(subjects):
         if possible(subjects, rule, prefix):
-            assert_law(model.start(prefix), DEFINITIONS[rule](subjects, prefix))
+            assert_law(model.start(prefix), laws(rule, prefix))
             checked += 1
-    assert checked > 20
+    assert checked >= 15
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("reading", [True, False], ids=["read", "unread"])
-def test_laws_after_pushes_and_rollbacks(rule, reading, subjects):
+def test_laws_after_pushes_and_rollbacks(rule, reading, subjects, laws):
     """Bytes that were pushed unread, forks and rollbacks give the same laws and probabilities."""
     model = ensemble(subjects, rule)
 
     def walk(state):
         prefix = state.prefix
-        assert_law(state, DEFINITIONS[rule](subjects, prefix))
-        for byte in b"a \n":
+        assert_law(state, laws(rule, prefix))
+        for byte in sorted({b for s in subjects for c in s.case.alphabet for b in c.encode()}):
             longer = prefix + bytes([byte])
             if len(longer) > DEPTH or not possible(subjects, rule, longer):
                 continue
@@ -142,20 +168,18 @@ def test_laws_after_pushes_and_rollbacks(rule, reading, subjects):
                 unread = model.start()
                 unread.push(longer)
                 walk(unread.fork())
-        assert_law(state, DEFINITIONS[rule](subjects, prefix))
+        assert_law(state, laws(rule, prefix))
 
     walk(model.start())
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
-def test_logprob_is_the_chain_of_laws(rule, subjects):
+@pytest.mark.parametrize("rule", RULES)
+def test_logprob_is_the_chain_of_laws(rule, subjects, laws):
     model = ensemble(subjects, rule)
     for prefix in prefixes(subjects):
         if not possible(subjects, rule, prefix):
             continue
-        expected = math.prod(
-            DEFINITIONS[rule](subjects, prefix[:i])[byte] for i, byte in enumerate(prefix)
-        )
+        expected = math.prod(laws(rule, prefix[:i])[byte] for i, byte in enumerate(prefix))
         for pushed in range(len(prefix) + 1):
             state = model.start(prefix[: len(prefix) - pushed])
             state.push(prefix[len(prefix) - pushed :])
@@ -194,7 +218,7 @@ def test_posterior_from_the_prompts_end(subjects):
             assert math.isclose(found, float(whole * sum(parts)), rel_tol=1e-11)
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
+@pytest.mark.parametrize("rule", RULES)
 def test_a_model_with_itself_is_that_model(rule, subjects):
     single = subjects[0]
     model = nb.ByteEnsemble([single.lm, single.lm], [0.3, 0.7], rule)
@@ -203,15 +227,15 @@ def test_a_model_with_itself_is_that_model(rule, subjects):
         single.check_row(row, single.reference(), prefix)
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
+@pytest.mark.parametrize("rule", RULES)
 def test_the_order_of_members_does_not_matter(rule, subjects):
-    prefix = b"a "
+    prefix = next(
+        p for p in prefixes(subjects) if len(p) == 2 and all(mass(s, p) for s in subjects)
+    )
     expected = ensemble(subjects, rule).start(prefix).next_byte_logprobs()
     weights = POWERS if rule == "product" else [float(w) for w in WEIGHTS]
     for order in itertools.permutations(range(3)):
-        model = nb.ByteEnsemble(
-            [subjects[i].lm for i in order], [weights[i] for i in order], rule
-        )
+        model = nb.ByteEnsemble([subjects[i].lm for i in order], [weights[i] for i in order], rule)
         row = model.start(prefix).next_byte_logprobs()
         np.testing.assert_allclose(np.exp(row), np.exp(expected), rtol=TOLERANCE)
 
@@ -233,7 +257,7 @@ def test_nested_ensembles_are_flat_ones(rule, subjects):
         assert math.isclose(one.logprob, other.logprob, rel_tol=1e-11, abs_tol=1e-12)
 
 
-@pytest.mark.parametrize("rule", DEFINITIONS)
+@pytest.mark.parametrize("rule", RULES)
 def test_batches_and_threads_change_nothing(rule, subjects):
     chosen = [p for p in prefixes(subjects) if all(mass(s, p) for s in subjects)]
     serial, concurrent = (ensemble(subjects, rule, concurrent=c) for c in (False, True))
