@@ -142,9 +142,9 @@ class Member:
 
 
 def start_members(
-    roster: Roster, prefix: bytes, indices: Sequence[int], warned: set[int]
+    roster: Roster, prefix: bytes, indices: Sequence[int], warned: set[int], *, others: int = 0
 ) -> tuple[dict[int, Member], dict[int, bool]]:
-    """Start some members, each by its own `start`.
+    """Start some members, each by its own `start`; `others` is how many go on beside them.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def start_members(
         except Exception as error:
             raise member_failed(roster, i, error, "to start") from error
     places = {i: error.position for i, error in lost.items()}
-    _refuse(roster, lost, places, of=len(indices))
+    _refuse(roster, lost, places, of=len(indices) + others)
     _report(roster, lost, places, warned)
     return found, absent
 

@@ -241,7 +241,11 @@ class ByteEnsembleState:
             left = bytes(self._prefix[:target])
             stale = [i for i, m in self.members.items() if not self._has_place_for_each_byte(m)]
             new, self._absent = start_members(
-                self._owner, left, sorted([*stale, *self._absent]), self._warned
+                self._owner,
+                left,
+                sorted([*stale, *self._absent]),
+                self._warned,
+                others=len(self.members) - len(stale),
             )
             for i in stale:
                 self._other_evaluations += self.members.pop(i).state.lm_evaluations
