@@ -6,6 +6,7 @@ from nextbyte import errors, simd
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
+from nextbyte.ensemble import ByteEnsemble
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
 from nextbyte.tokenizer import Tokenizer
@@ -14,6 +15,7 @@ __all__ = [
     "END_OF_TEXT",
     "Backend",
     "Branch",
+    "ByteEnsemble",
     "ByteLM",
     "ByteModel",
     "ByteState",

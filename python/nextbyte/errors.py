@@ -22,6 +22,7 @@ __all__ = [
     "BackendError",
     "FetchError",
     "InvalidInputError",
+    "MemberLostWarning",
     "MissingDependencyError",
     "NextByteError",
     "TokenizerFormatError",
@@ -94,3 +95,7 @@ class FetchError(NextByteError, RuntimeError):
 
 class MissingDependencyError(NextByteError, ImportError):
     """An optional package is needed for this feature and is not installed."""
+
+
+class MemberLostWarning(UserWarning):
+    """A member of an ensemble finds the text impossible, and the others go on without it."""
