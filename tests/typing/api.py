@@ -62,6 +62,8 @@ def sampling(lm: nb.ByteLM) -> str:
         assert_type(chunk.bytes, bytes)
     generation = nb.generate(lm, "Once", params)
     assert_type(generation.bytes, bytes)
+    assert_type(nb.generate(lm, ["Once", "Twice"], params), list[nb.Generation])
+    assert_type(nb.generate(lm, (b"Once", "Twice"), [params, params]), list[nb.Generation])
     return generation.text
 
 
