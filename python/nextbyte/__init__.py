@@ -6,6 +6,8 @@ from nextbyte import errors, simd
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
+from nextbyte.cover import Cover
+from nextbyte.healing import Healing, heal
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.tokenizer import Tokenizer
 
@@ -17,11 +19,14 @@ __all__ = [
     "ByteModel",
     "ByteState",
     "Chunk",
+    "Cover",
     "Generation",
+    "Healing",
     "SamplingParams",
     "Tokenizer",
     "errors",
     "generate",
+    "heal",
     "simd",
     "stream",
 ]

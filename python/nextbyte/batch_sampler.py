@@ -7,11 +7,10 @@ batch and drops its state, so a batch costs what its unfinished streams cost.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import NextByteError
-from nextbyte.stream_sampler import StreamSampler
+from nextbyte.token_generation import TokenSampler, make_sampler, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from nextbyte.byte_model import ByteModel, ByteState
     from nextbyte.generation import Generation, TextErrors
+    from nextbyte.stream_sampler import StreamSampler
     from nextbyte.warping import SamplingParams
 
 __all__ = ["sample_batch"]
@@ -53,19 +53,25 @@ def sample_batch(
     """
     results: list[Generation | None] = [None] * len(prompts)
     active = _started(model, prompts, params, errors)
-    for step in itertools.count():
+    while True:
         for index, sampler in list(active.items()):
             if sampler.result is not None:
                 results[index] = sampler.result
                 del active[index], sampler  # the state goes, and with it what only it holds
         if not active:
             break
-        for (index, sampler), row in zip(active.items(), _laws(model, active), strict=True):
+        laws = _laws(model, active)
+        for index, sampler in active.items():
+            before = sampler.sampled
             try:
-                sampler.take(row)
+                if index in laws:
+                    sampler.take(laws[index])
+                else:
+                    sampler.step()
             except NextByteError as error:
                 raise _named(error, index) from error.__cause__
-            advance(1 if sampler.result is None else params[index].max_bytes - step)
+            ended = sampler.result is not None
+            advance((params[index].max_bytes if ended else sampler.sampled) - before)
     return [result for result in results if result is not None]
 
 
@@ -88,20 +94,37 @@ def _started(
 
     for index, (prompt, own) in enumerate(zip(prompts, params, strict=True)):
         try:
-            samplers[index] = StreamSampler(lambda p=prompt: start(p), prompt, own, errors)  # type: ignore[misc]
+            samplers[index] = make_sampler(
+                model,
+                lambda p=prompt: start(p),  # type: ignore[misc]
+                prompt,
+                own,
+                errors,
+            )
         except NextByteError as error:
             raise _named(error, index) from error.__cause__
     return samplers
 
 
-def _laws(model: ByteModel, active: dict[int, StreamSampler]) -> NDArray[np.float64]:
-    """Return the laws of all states; where that fails, say which stream it is."""
+def _laws(model: ByteModel, active: dict[int, StreamSampler]) -> dict[int, NDArray[np.float64]]:
+    """Return the laws of all states; where that fails, say which stream it is.
+
+    What streams by tokens need next is read too; they have their laws themselves.
+    """
+    by_bytes = {i: s for i, s in active.items() if not isinstance(s, TokenSampler)}
     try:
-        return model.next_byte_logprobs([sampler.state for sampler in active.values()])
+        read_ahead(list(active.values()))
+        if not by_bytes:
+            return {}
+        rows = model.next_byte_logprobs([sampler.state for sampler in by_bytes.values()])
+        return dict(zip(by_bytes, rows, strict=True))
     except NextByteError:
         for index, sampler in active.items():
             try:
-                sampler.state.next_byte_logprobs()
+                if index in by_bytes:
+                    sampler.state.next_byte_logprobs()
+                else:
+                    read_ahead([sampler])
             except NextByteError as error:
                 raise _named(error, index) from error.__cause__
         raise  # each of them works alone

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from nextbyte.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import builtins
 
-    import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Chunk", "FinishReason", "Generation", "TextErrors", "checked_errors"]
+    from nextbyte.cover import Cover
+
+__all__ = ["Chunk", "FinishReason", "Generation", "TextErrors", "checked_errors", "read_only"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "end_of_text"]
 """A stop string came, `max_bytes` bytes were sampled, or the model ended the text."""
@@ -63,16 +66,28 @@ class Generation:
         The stop string that was met.
     byte_logprobs : ndarray, shape (len(bytes),), float64, read only
         Natural log P(byte i | prompt and the bytes before it) under the model, unwarped. The bytes
-        of the stop string are left out, as they are from `bytes`.
+        of the stop string are left out, as they are from `bytes`. Empty where tokens were drawn:
+        they say nothing of single bytes.
     logprob : float
         Natural log P(bytes | prompt) under the model: the sum of `byte_logprobs`, and the log-
-        probability of `END_OF_TEXT` after them where that was sampled.
+        probability of `END_OF_TEXT` after them where that was sampled. Where tokens were drawn, of
+        these very tokens, whole ones, given the prompt: `cover.log_weight` and the sum of
+        `token_logprobs` (and of the end). Other tokens may spell the same bytes, so that is at
+        most log P(bytes | prompt).
     lm_evaluations : int
         Rows of logits this generation asked for, the prompt's included.
     bound : float
         The largest total variation bound of any law that was sampled from; 0.0 = all were exact.
     errors : {"replace", "strict", "ignore", "backslashreplace"}
         What ill-formed bytes become in `text`.
+    cover : Cover or None
+        Where tokens were drawn (`SamplingParams.unit`): the cover of the prompt's end. Its overhang
+        comes first in `bytes`.
+    token_ids : tuple of int
+        The tokens drawn after the cover. The last one may reach past the end of `bytes`, or belong
+        to the stop string.
+    token_logprobs : ndarray, shape (len(token_ids),), float64, read only
+        Natural log q(token | tokens before it), unwarped, among the tokens that may follow.
     """
 
     prompt: builtins.bytes
@@ -84,6 +99,9 @@ class Generation:
     lm_evaluations: int
     bound: float = 0.0
     errors: TextErrors = "replace"
+    cover: Cover | None = None
+    token_ids: tuple[int, ...] = ()
+    token_logprobs: NDArray[np.float64] = field(default_factory=lambda: read_only([]))
 
     @property
     def text(self) -> str:
@@ -110,6 +128,13 @@ class Generation:
             f"bytes={len(self.bytes)}, logprob={self.logprob:.4f}, "
             f"lm_evaluations={self.lm_evaluations})"
         )
+
+
+def read_only(numbers: list[float]) -> NDArray[np.float64]:
+    """Return numbers as an array that nobody can change."""
+    array = np.array(numbers, dtype=np.float64)
+    array.flags.writeable = False
+    return array
 
 
 def checked_errors(errors: TextErrors) -> TextErrors:

@@ -15,12 +15,13 @@ from nextbyte.batch_sampler import sample_batch
 from nextbyte.errors import InvalidInputError, NextByteError
 from nextbyte.generation import Chunk, FinishReason, Generation, TextErrors, checked_errors
 from nextbyte.progress import progress_bar
-from nextbyte.stream_sampler import StreamSampler
 from nextbyte.text_input import as_bytes
+from nextbyte.token_generation import make_sampler
 from nextbyte.warping import SamplingParams, warp
 
 if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel
+    from nextbyte.stream_sampler import StreamSampler
 
 __all__ = [
     "ByteStreamIterator",
@@ -51,7 +52,7 @@ class ByteStreamIterator:
     def __next__(self) -> Chunk:
         sampler = self._sampler
         while sampler.result is None:
-            ready = sampler.take(sampler.state.next_byte_logprobs())
+            ready = sampler.step()
             if ready:
                 return Chunk(ready, sampler.errors)
         raise StopIteration
@@ -132,7 +133,7 @@ def stream(
     params = _checked_params(params)
     data = as_bytes(prompt, name="prompt")
     return ByteStreamIterator(
-        StreamSampler(lambda: model.start(data), data, params, checked_errors(errors))
+        make_sampler(model, lambda: model.start(data), data, params, checked_errors(errors))
     )
 
 

@@ -73,6 +73,15 @@ class StreamSampler:
         """What ill-formed UTF-8 becomes."""
         return self._errors
 
+    @property
+    def sampled(self) -> int:
+        """Number of bytes sampled so far."""
+        return len(self._bytes)
+
+    def step(self) -> bytes:
+        """Ask for what is needed and sample from it; return the bytes that may be shown now."""
+        return self.take(self.state.next_byte_logprobs())
+
     def take(self, row: NDArray[np.float64]) -> bytes:
         """Sample one symbol from the law of `state`; return the bytes that may be shown now."""
         self._bound = max(self._bound, self.state.bound)
@@ -80,17 +89,20 @@ class StreamSampler:
         logprob = float(row[symbol])
         if symbol == END_OF_TEXT:
             return self._finish("end_of_text", final_logprob=logprob)
-        last = len(self._bytes) + 1 == self._params.max_bytes
-        if not last:  # before anything is recorded: an interrupted push leaves this object as it is
+        if len(self._bytes) + 1 < self._params.max_bytes:
+            # Before anything is recorded: an interrupted push leaves this object as it is.
             self.state.push(bytes([symbol]))
-        self._bytes.append(symbol)
         self._logprobs.append(logprob)
-        stop = self._matcher.push(symbol)
+        return self._accept(symbol)
+
+    def _accept(self, byte: int) -> bytes:
+        """Record a byte; return the bytes that may be shown now."""
+        self._bytes.append(byte)
+        stop = self._matcher.push(byte)
         if stop is not None:
             del self._bytes[len(self._bytes) - len(stop) :]
-            del self._logprobs[len(self._bytes) :]
             return self._finish("stop", stop=stop)
-        if last:
+        if len(self._bytes) == self._params.max_bytes:
             return self._finish("length")
         return self._utf8.push(self._released_to(len(self._bytes) - self._matcher.pending))
 
@@ -114,6 +126,7 @@ class StreamSampler:
         self, reason: FinishReason, *, stop: bytes | None = None, final_logprob: float = 0.0
     ) -> bytes:
         """End the generation; return all that was still held back."""
+        del self._logprobs[len(self._bytes) :]
         rest = self._utf8.push(self._released_to(len(self._bytes))) + self._utf8.finish()
         self._end(
             reason,
