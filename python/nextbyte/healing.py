@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
 from nextbyte.token_walk import tokens_between, weigh_covers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nextbyte.byte_lm import ByteLM
     from nextbyte.byte_lm_state import ByteLMState
     from nextbyte.cover import Cover
     from nextbyte.token_walk import CoverWeights
@@ -152,16 +152,18 @@ def heal(lm: ByteLM, prompt: str | bytes) -> Healing:
     --------
     >>> import nextbyte as nb
     >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
-    >>> healing = nb.heal(lm, "Hello, worl")
+    >>> healing = nb.heal(lm, "Hello, peop")
     >>> [lm.tokenizer.decode(cover.tokens) for cover in healing.covers[:2]]
-    [b' world', b' worlds']
+    [b' people', b' peoples']
     >>> healing.best.overhang
-    b'd'
+    b'le'
     >>> bool(abs(np.exp(healing.log_weights).sum() - 1) < 1e-12)
     True
     """
+    if not isinstance(lm, ByteLM):
+        raise InvalidInputError(
+            f"heal needs a ByteLM, not {type(lm).__name__}: covers are of tokens"
+        )
     state = lm.start(prompt)
-    if not hasattr(state, "start_tokens"):
-        raise InvalidInputError(f"heal needs a ByteLM, not {type(lm).__name__}")
     (weights,) = weigh_covers([state], current=False)
     return Healing(lm, state, weights)

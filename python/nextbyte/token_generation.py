@@ -14,7 +14,7 @@ the end of the text last.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -86,34 +86,41 @@ class TokenSampler(StreamSampler):
 
     def step(self) -> bytes:
         """Draw the cover or a token; return the bytes that may be shown now."""
-        if self.walk is None:
-            return self.begin(weigh_covers([self._byte_lm_state], current=True)[0])
-        read_rows([self.walk])
-        token = self._draw_token(self.walk)
-        logprob = self.walk.logprob(token)
+        walk = self.walk
+        if walk is None:
+            walk = self._begin()
+            ready = self._accept_all(self._cover.overhang if self._cover else b"")
+            # A cover that ends with the prompt gives no byte, but its row has been read with it.
+            if self._bytes or not walk.has_row:
+                return ready
+        read_rows([walk])
+        token = self._draw_token(walk)
+        logprob = walk.logprob(token)
         if token == END:
             return self._finish("end_of_text", final_logprob=logprob)
-        data = self.walk.advance(token)
+        data = walk.advance(token)
         self._tokens.append(token)
         self._token_logprobs.append(logprob)
         return self._accept_all(data)
 
-    def begin(self, covers: CoverWeights) -> bytes:
-        """Draw one of the covers of the prompt; return the bytes that may be shown now."""
+    def _begin(self) -> TokenWalk:
+        """Draw one of the covers of the prompt, and walk to its end."""
         state = self._byte_lm_state
+        (covers,) = weigh_covers([state], current=True)
         index = self._draw_cover(covers)
         token_bytes = self._lm.tokenizer.token_bytes
         walk = TokenWalk(state, covers.contexts[covers.owners[index]], token_bytes)
         token = int(covers.tokens[index])
-        overhang = b"" if token == END else walk.advance(token)
+        if token != END:
+            walk.advance(token)
         self._cover = covers.cover(index, state, token_bytes)
         self._bound = state.bound
         self.walk = walk
-        return self._accept_all(overhang)
+        return walk
 
     @property
     def _byte_lm_state(self) -> ByteLMState:
-        return self.state  # type: ignore[return-value]  # a ByteLM makes no other
+        return cast("ByteLMState", self.state)  # a ByteLM makes no other
 
     def _draw_cover(self, covers: CoverWeights) -> int:
         if self._params.temperature == 0.0:

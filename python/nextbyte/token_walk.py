@@ -77,8 +77,9 @@ def weigh_covers(states: Sequence[ByteLMState], *, current: bool) -> list[CoverW
     try:
         evaluate_states(states, current=current)
         for state in states:
-            contexts, *arrays = _core.cover_posterior(state._stream)  # noqa: SLF001
-            found.append(CoverWeights(contexts, *arrays, _deepest_common(contexts)))
+            contexts, owners, tokens, weights = _core.cover_posterior(state._stream)  # noqa: SLF001
+            base = _deepest_common(contexts)
+            found.append(CoverWeights(contexts, owners, tokens, weights, base))
     except InvalidInputError:  # a row that is no distribution
         for state in states:
             state._forget_rows()  # noqa: SLF001
@@ -142,7 +143,7 @@ class TokenWalk:
 
     @property
     def has_row(self) -> bool:
-        """Is the law of the next token at hand?"""
+        """Whether the law of the next token is at hand."""
         return self._law.has_row
 
     def advance(self, token: int) -> bytes:

@@ -131,7 +131,7 @@ class SamplingParams:
 
     @property
     def is_plain(self) -> bool:
-        """Do the parameters leave the law as it is?"""
+        """Whether the parameters leave the law as it is."""
         return (
             self.temperature == 1.0 and self.top_k == 0 and self.top_p == 1.0 and self.min_p == 0.0
         )

@@ -67,6 +67,16 @@ def sampling(lm: nb.ByteLM) -> str:
     return generation.text
 
 
+def healing(lm: nb.ByteLM) -> list[int]:
+    posterior = nb.heal(lm, "Once upo")
+    assert_type(posterior.covers[0], nb.Cover)
+    assert_type(posterior.covers[:2], list[nb.Cover])
+    assert_type(posterior.log_weights, NDArray[np.float64])
+    assert_type(posterior.sample(np.random.default_rng(0)).overhang, bytes)
+    assert_type(nb.generate(lm, "Once", nb.SamplingParams(unit="token")).cover, nb.Cover | None)
+    return posterior.token_ids(posterior.best)
+
+
 def impossible(state: nb.ByteState) -> tuple[int, int] | None:
     try:
         state.push(b"\xff")
