@@ -84,6 +84,13 @@ const ByteStream::Row* ByteStream::find_row(const Context& context) const noexce
   return nullptr;
 }
 
+std::shared_ptr<const MassRow> ByteStream::row_of(const Context& context) const {
+  for (const auto& [owner, row] : rows_) {
+    if (owner.get() == &context) return row;
+  }
+  return nullptr;
+}
+
 void ByteStream::adopt_rows() {
   for (const LiveContext& live : tracker_.live()) {
     if (find_row(*live.context) != nullptr) continue;

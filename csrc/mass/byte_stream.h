@@ -72,6 +72,15 @@ class ByteStream {
   // model may be mended by then. next_byte_logprobs() does so itself before it throws.
   void drop_massless_rows();
 
+  // For readers of covers (cover_posterior.h, token_walk.h). log Q(context) - log Q(base) of a live
+  // context: -inf if the model rules it out, NaN while an edge is unknown.
+  double relative_weight(const Context& context) const noexcept {
+    return weight(context, tracker_.base());
+  }
+  // The row of a live context; null if it is not at hand.
+  std::shared_ptr<const MassRow> row_of(const Context& context) const;
+  const std::vector<TokenId>& end_tokens() const noexcept { return end_tokens_; }
+
   // log A(x) - log P(base): no pending(false) may be left.
   double relative_logprob();
   // Contexts above the base whose row base_logprob() still needs, from the root on, each with the

@@ -6,7 +6,9 @@ from nextbyte import errors, simd
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
+from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
+from nextbyte.healing import Healing, heal
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
 from nextbyte.tokenizer import Tokenizer
@@ -20,13 +22,16 @@ __all__ = [
     "ByteModel",
     "ByteState",
     "Chunk",
+    "Cover",
     "Generation",
+    "Healing",
     "SamplingParams",
     "ScoredWindow",
     "Tokenizer",
     "bits_per_byte",
     "errors",
     "generate",
+    "heal",
     "loglikelihood",
     "score",
     "score_windows",

@@ -94,6 +94,11 @@ class ByteLMState:
         self._lm_evaluations = 0
         self._lm_passes = 0
 
+    @property
+    def start_tokens(self) -> tuple[int, ...]:
+        """The tokens before the text."""
+        return () if self._start_token is None else (self._start_token,)
+
     def belongs_to(self, lm: Reader) -> bool:
         """Say whether this state was made by `lm`."""
         return self._lm is lm
@@ -285,6 +290,11 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
             state._forget_rows()  # noqa: SLF001
         raise
     return rows
+
+
+def evaluate_states(states: Sequence[ByteLMState], *, current: bool) -> None:
+    """Get the rows for the states' laws (`current`) or for the weights of their covers alone."""
+    _evaluate(states, current=current)
 
 
 def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:

@@ -12,7 +12,8 @@ Definition. With a row l of natural log-masses over the 257 symbols, in this ord
 Ties at every edge go to the smaller symbol value, so `END_OF_TEXT` (256) loses all of them and the
 result is a pure function of its input. A symbol with l = -inf keeps probability zero; the largest
 entry always stays, so something always does. Order and meaning are those of transformers.
-Cost: one stable sort of 257 floats where top_k or top_p is on.
+Cost: one stable sort where top_k or top_p is on: of 257 floats, or of the largest of a law over
+tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import numpy as np
 
@@ -33,7 +34,13 @@ from nextbyte.text_input import as_bytes
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SamplingParams", "warp"]
+__all__ = ["SamplingParams", "warp", "warp_law"]
+
+_SORTED_AT_FIRST: Final = 512
+"""Symbols of a long law that are looked at first for top_p; more than an alphabet has."""
+
+_SURELY: Final = 1.0 + 1e-9
+"""More than rounding: a sum that exceeds its goal by so much does so in any order of summing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,11 @@ class SamplingParams:
         bytes.
     max_bytes : int, default 256
         The most bytes to sample; bytes that turn out to belong to a stop string count too.
+    unit : {"byte", "token"} or None, default None
+        What is drawn at a time. "token": a cover of the prompt's end from its exact posterior, then
+        whole tokens, at one LM evaluation each; temperature and filters act on these. "byte":
+        one byte after the other, for control over each. At temperature 1 without filters both give
+        the same law of bytes. None: "token" where the model is a single `ByteLM`, else "byte".
 
     Raises
     ------
@@ -81,6 +93,7 @@ class SamplingParams:
     seed: int | None = None
     stop: str | bytes | Sequence[str | bytes] = ()
     max_bytes: int = 256
+    unit: Literal["byte", "token"] | None = None
 
     def __post_init__(self) -> None:
         """Check every field and bring it into its normal form."""
@@ -97,6 +110,8 @@ class SamplingParams:
         seed = self.seed
         if seed is not None:
             seed = _integer("seed", seed, "None or an integer >= 0", minimum=0)
+        if self.unit not in (None, "byte", "token"):
+            raise _refusal("unit", self.unit, '"byte", "token" or None')
         normal = {
             "temperature": temperature,
             "top_k": max(top_k, 0),
@@ -113,6 +128,13 @@ class SamplingParams:
     def stop_strings(self) -> tuple[bytes, ...]:
         """The stop strings, as the tuple of bytes that `stop` has become."""
         return cast("tuple[bytes, ...]", self.stop)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the parameters leave the law as it is."""
+        return (
+            self.temperature == 1.0 and self.top_k == 0 and self.top_p == 1.0 and self.min_p == 0.0
+        )
 
 
 def warp(logprobs: ArrayLike, params: SamplingParams) -> NDArray[np.float64]:
@@ -148,6 +170,11 @@ def warp(logprobs: ArrayLike, params: SamplingParams) -> NDArray[np.float64]:
     row = np.asarray(logprobs, dtype=np.float64)
     if row.shape != (ALPHABET_SIZE,):
         raise InvalidInputError(f"logprobs must have shape ({ALPHABET_SIZE},), got {row.shape}")
+    return warp_law(row, params)
+
+
+def warp_law(row: NDArray[np.float64], params: SamplingParams) -> NDArray[np.float64]:
+    """Return what `warp` defines, for a law of any length, shape (n,): of tokens, of covers."""
     largest = row.max()  # NaN if any entry is
     if not np.isfinite(largest):
         raise InvalidInputError(
@@ -156,26 +183,53 @@ def warp(logprobs: ArrayLike, params: SamplingParams) -> NDArray[np.float64]:
             else f"logprobs must be below +inf and not NaN; their maximum is {largest}"
         )
     if params.temperature == 0.0:
-        greedy = np.zeros(ALPHABET_SIZE)
+        greedy = np.zeros(len(row))
         greedy[np.argmax(row)] = 1.0  # the first of equals
         return greedy
     with np.errstate(over="ignore"):  # a tiny temperature may reach -inf, which is what is meant
         weights = np.exp((row - largest) / params.temperature)
     # From here the largest weight is 1, whatever is removed.
-    top_k, top_p = params.top_k, params.top_p
-    if 0 < top_k < ALPHABET_SIZE or top_p < 1.0:
-        # By the row, not the weights: a high temperature may round unequal weights to equal ones.
-        order = np.argsort(-row, kind="stable")
-        if 0 < top_k < ALPHABET_SIZE:
-            weights[order[top_k:]] = 0.0
-        if top_p < 1.0:
-            held = np.cumsum(weights[order])
-            fewest = int(np.searchsorted(held, top_p * held[-1])) + 1
-            weights[order[fewest:]] = 0.0
+    if 0 < params.top_k < len(row) or params.top_p < 1.0:
+        kept = _kept(row, weights, params)
+        filtered = np.zeros(len(row))
+        filtered[kept] = weights[kept]
+        weights = filtered
     if params.min_p > 0.0:
         weights[weights < params.min_p] = 0.0
     weights /= weights.sum()
     return cast("NDArray[np.float64]", weights)
+
+
+def _kept(
+    row: NDArray[np.float64], weights: NDArray[np.float64], params: SamplingParams
+) -> NDArray[np.intp]:
+    """Return the symbols that top_k and top_p keep."""
+    # By the row, not the weights: a high temperature may round unequal weights to equal ones.
+    order = _descending(row, weights, params)
+    if params.top_k:
+        order = order[: params.top_k]
+    if params.top_p < 1.0:
+        held = np.cumsum(weights[order])
+        total = held[-1] if params.top_k or len(order) == len(row) else weights.sum()
+        order = order[: int(np.searchsorted(held, params.top_p * total)) + 1]
+    return order
+
+
+def _descending(
+    row: NDArray[np.float64], weights: NDArray[np.float64], params: SamplingParams
+) -> NDArray[np.intp]:
+    """Return symbols by falling l, smaller ones first among equals: as many as the filters need.
+
+    Sorting 50,000 symbols takes some milliseconds; a law over tokens mostly needs few of them.
+    """
+    count = params.top_k or _SORTED_AT_FIRST
+    while count < len(row):
+        smallest = np.partition(row, len(row) - count)[len(row) - count]
+        largest = np.flatnonzero(row >= smallest)  # all of those that are equal
+        if params.top_k or weights[largest].sum() > params.top_p * weights.sum() * _SURELY:
+            return largest[np.argsort(-row[largest], kind="stable")]
+        count *= 8
+    return np.argsort(-row, kind="stable")
 
 
 def _refusal(name: str, value: object, allowed: str) -> InvalidInputError:

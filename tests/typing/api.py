@@ -75,7 +75,19 @@ def sampling(lm: nb.ByteLM) -> str:
         assert_type(chunk.bytes, bytes)
     generation = nb.generate(lm, "Once", params)
     assert_type(generation.bytes, bytes)
+    assert_type(nb.generate(lm, ["Once", "Twice"], params), list[nb.Generation])
+    assert_type(nb.generate(lm, (b"Once", "Twice"), [params, params]), list[nb.Generation])
     return generation.text
+
+
+def healing(lm: nb.ByteLM) -> list[int]:
+    posterior = nb.heal(lm, "Once upo")
+    assert_type(posterior.covers[0], nb.Cover)
+    assert_type(posterior.covers[:2], list[nb.Cover])
+    assert_type(posterior.log_weights, NDArray[np.float64])
+    assert_type(posterior.sample(np.random.default_rng(0)).overhang, bytes)
+    assert_type(nb.generate(lm, "Once", nb.SamplingParams(unit="token")).cover, nb.Cover | None)
+    return posterior.token_ids(posterior.best)
 
 
 def impossible(state: nb.ByteState) -> tuple[int, int] | None:
