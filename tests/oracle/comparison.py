@@ -174,11 +174,10 @@ class Subject:
         assert state.next_byte_logprobs().tolist() == before[2]
 
 
-def make_subject(nb: Any, case: Case, kind: str, folder: Path, *, seed: int = 0) -> Subject:
-    """Load the tokenizer and give it a model."""
-    tokenizer = load(nb, case, folder)
+def model_for(case: Case, kind: str, *, seed: int = 0) -> LanguageModel:
+    """Make a model for the tokenizer, with the special tokens that the case names."""
     vocabulary = case.definition.tokenizer.get_vocab(with_added_tokens=True)
-    model = LanguageModel(
+    return LanguageModel(
         case.definition,
         kind,
         seed,
@@ -187,6 +186,12 @@ def make_subject(nb: Any, case: Case, kind: str, folder: Path, *, seed: int = 0)
         padding=3 if kind == "elsewhere" else 0,
         shifted=kind == "steep",
     )
+
+
+def make_subject(nb: Any, case: Case, kind: str, folder: Path, *, seed: int = 0) -> Subject:
+    """Load the tokenizer and give it a model."""
+    tokenizer = load(nb, case, folder)
+    model = model_for(case, kind, seed=seed)
     lm = nb.ByteLM.from_function(
         tokenizer, model.rows, start_token=model.start_token, end_tokens=model.end_tokens
     )
