@@ -104,7 +104,7 @@ class Walker:
         if row is None:
             try:
                 row = state.next_byte_logprobs()
-            except self.errors.InvalidInputError:
+            except (self.errors.InvalidInputError, self.errors.UnreachableByteError):
                 assert truth is None, f"{self._what(prefix)}: the model's rows are good"
                 assert state.prefix == prefix
                 self.failures += 1

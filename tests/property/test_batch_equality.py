@@ -97,7 +97,7 @@ def check_against_law(generation, law):
 @pytest.mark.parametrize("name", CASES)
 def test_batched_generation(name, options, pairs):
     pair = pairs(name)
-    params = nb.SamplingParams(**{"max_bytes": 7, **options})
+    params = nb.SamplingParams(**{"unit": "byte", "max_bytes": 7, **options})
     prompts = prompts_of(pair, 5)
     found = generate_many(pair.lm, prompts, params)
     assert [generation.prompt for generation in found] == prompts
@@ -109,7 +109,7 @@ def test_batched_generation(name, options, pairs):
 @pytest.mark.parametrize("name", CASES)
 def test_a_prompt_does_not_feel_its_neighbours(name, pairs):
     """The same place in another batch of the same seed gives the same bytes."""
-    pair, params = pairs(name), nb.SamplingParams(max_bytes=8, seed=17)
+    pair, params = pairs(name), nb.SamplingParams(unit="byte", max_bytes=8, seed=17)
     prompts, others = prompts_of(pair, 4), prompts_of(pair, 4, seed=1)
     whole = generate_many(pair.lm, prompts, params)
     for index, prompt in enumerate(prompts):
@@ -121,7 +121,7 @@ def test_a_prompt_does_not_feel_its_neighbours(name, pairs):
 
 
 def test_batches_of_none_and_of_one(pairs):
-    pair, params = pairs("ahead_gpt2"), nb.SamplingParams(max_bytes=5, seed=2)
+    pair, params = pairs("ahead_gpt2"), nb.SamplingParams(unit="byte", max_bytes=5, seed=2)
     assert generate_many(pair.lm, [], params) == []
     (only,) = generate_many(pair.lm, [b"a "], params)
     same_generation(only, nb.generate(pair.lm, b"a ", params_of(params, 0)))
@@ -130,7 +130,7 @@ def test_batches_of_none_and_of_one(pairs):
 
 
 def test_a_bad_prompt_is_named(pairs):
-    pair, params = pairs("plain_accents"), nb.SamplingParams(max_bytes=5)
+    pair, params = pairs("plain_accents"), nb.SamplingParams(unit="byte", max_bytes=5)
     with pytest.raises(nb.errors.UnreachableByteError) as caught:
         generate_many(pair.lm, [b"a", b"a\xff", b""], params)
     assert (caught.value.position, caught.value.byte) == (1, 0xFF)

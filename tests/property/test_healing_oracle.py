@@ -39,17 +39,15 @@ def heal(lm, prompt):
 
 def covers_of(healed):
     """Token ids, overhang (bytes) and log-probability of every cover."""
-    return [
-        (tokens_of(cover), bytes(cover.overhang), float(cover.logprob)) for cover in healed.covers
-    ]
+    return [(tokens_of(healed, cover), cover.overhang, cover.log_weight) for cover in healed.covers]
 
 
-def tokens_of(cover):
-    return tuple(map(int, cover.tokens))
+def tokens_of(healed, cover):
+    return (*healed.base_tokens, *cover.tokens)
 
 
 def sample(healed, generator):
-    return tokens_of(healed.sample(generator))
+    return tokens_of(healed, healed.sample(generator))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +77,7 @@ def check(pair, prompt):
         if tokens in wanted:
             assert abs(logprob - math.log(wanted[tokens])) <= 1e-10, what
     assert abs(math.fsum(math.exp(logprob) for *_, logprob in found) - 1.0) <= 1e-12, what
-    best = tokens_of(healed.best)
+    best = tokens_of(healed, healed.best)
     assert wanted[best] >= max(wanted.values()) * (1 - 1e-12), what
     check_next_byte(pair, prompt, found)
     return healed
