@@ -48,7 +48,7 @@ PYTHON_FLOORS = (
     {"tokenizer_report"},
     {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
-    {"byte_model"},
+    {"byte_model", "look_ahead"},
     {"byte_lm", "byte_lm_state", "warping"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
     {"infill", "integrations", "display", "tokenizer_display"},
