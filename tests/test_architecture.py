@@ -48,7 +48,7 @@ PYTHON_FLOORS = (
     {"tokenizer_report"},
     {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
-    {"byte_model", "cover"},
+    {"byte_model", "cover", "look_ahead"},
     {"byte_lm", "byte_lm_state", "generation", "token_walk", "warping"},
     {"stream_sampler", "scoring_walks", "ensemble_rules", "ensemble_workers"},
     {"token_generation", "scoring_windows", "ensemble_members"},

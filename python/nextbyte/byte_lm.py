@@ -11,6 +11,7 @@ from nextbyte import _core
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
+from nextbyte.look_ahead import checked_share
 from nextbyte.models.resolve import resolve_model
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
@@ -62,12 +63,16 @@ class ByteLM:
         0 <= tolerance < 1. By default 0.0: every law is exact. Above it, contexts that matter
         little are not evaluated, and every law is within `tolerance` of the exact one in total
         variation; the state's `bound` certifies by how much.
+    look_ahead : float or None, optional
+        Where a token has at least this share of the mass (over 1/2), its context is evaluated along
+        with what is needed: fewer passes, more rows, the same laws. For models whose pass costs
+        the same for a row more. By default None: never.
 
     Raises
     ------
     InvalidInputError
         The model's rows are narrower than the vocabulary, or a start or end token is out of range,
-        or an end token is an ordinary token, or the tolerance is none.
+        or an end token is an ordinary token, or the tolerance or look_ahead is none.
 
     Examples
     --------
@@ -86,6 +91,7 @@ class ByteLM:
         start_token: int | _FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
     ) -> None:
         # Special tokens behind the row's end are no loss: Gemma's files have one.
         if backend.vocab_size < tokenizer.compiled.row_size:
@@ -102,6 +108,7 @@ class ByteLM:
         self.start_token = self._checked_start(start_token)
         self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
         self.tolerance = self._checked_tolerance(tolerance)
+        self.look_ahead = checked_share(look_ahead)
         self._stream(self.tolerance)  # checks the end tokens now
 
     @classmethod
@@ -220,7 +227,7 @@ class ByteLM:
         stream = self._stream(
             self.tolerance if tolerance is None else self._checked_tolerance(tolerance)
         )
-        state = ByteLMState(self, stream, start_token)
+        state = ByteLMState(self, stream, start_token, self.look_ahead)
         stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
         return state
 
