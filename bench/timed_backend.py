@@ -13,6 +13,7 @@ class TimedBackend:
         self.vocab_size = backend.vocab_size
         self.start_token = backend.start_token
         self.end_tokens = backend.end_tokens
+        self.max_context_tokens = getattr(backend, "max_context_tokens", None)
         self.seconds = 0.0
         self.calls = 0
         self.rows = 0

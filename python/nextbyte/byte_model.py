@@ -75,6 +75,10 @@ class ByteState(Protocol):
 class ByteModel(Protocol):
     """A probability law over byte strings.
 
+    Scorers read two optional attributes where they exist: ``states_at_once`` (int), how many states
+    to ask together at most, and ``max_text_bytes`` (int or None), the length up to which any text
+    can be read.
+
     Examples
     --------
     A model inherits from no class of this library; these methods are enough.

@@ -83,9 +83,9 @@ def score(
     --------
     >>> import nextbyte as nb
     >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
-    >>> logprobs = nb.score(lm, "the doctor away", context="An apple a day keeps ")
+    >>> logprobs = nb.score(lm, " doctor away", context="An apple a day keeps the")
     >>> logprobs.shape
-    (15,)
+    (12,)
     >>> bool(logprobs.sum() > -3)
     True
     """

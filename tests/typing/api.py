@@ -148,6 +148,18 @@ class UniformModel:
         return np.stack([state.next_byte_logprobs() for state in states])
 
 
+def scoring(lm: nb.ByteLM, model: nb.ByteModel) -> None:
+    assert_type(nb.score(lm, "text", context=b"before", progress=True), NDArray[np.float64])
+    assert_type(nb.score(model, b"text", full=True, end_of_text=True), NDArray[np.float64])
+    assert_type(nb.bits_per_byte(lm, "text", window_bytes=4096), float)
+    assert_type(nb.loglikelihood(lm, "context", "continuation"), float)
+    assert_type(nb.loglikelihood(lm, b"context", ["one", b"two"]), NDArray[np.float64])
+    for window in nb.score_windows(model, "text", window_bytes=64, overlap_bytes=8, start=0):
+        assert_type(window, nb.ScoredWindow)
+        assert_type((window.start, window.stop, window.bound), tuple[int, int, float])
+        assert_type(window.rows, NDArray[np.float64] | None)
+
+
 def own_model() -> nb.ByteModel:
     model = UniformModel()
     nb.generate(model, "any byte model samples")

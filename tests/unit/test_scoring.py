@@ -173,26 +173,52 @@ def test_a_byte_that_cannot_follow_is_named_by_its_place_in_the_data(tokenizers,
 
 @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
 def test_a_byte_that_the_model_rules_out(tokenizers, at_once):
-    """Its row says so, and the rows behind it are never missed, even where they are no rows."""
+    """Nobody would ask for the rows behind it; a batch has, and they are no rows at all."""
     tokenizer = tokenizers["one_letter"]
-    row = noise(tokenizer.vocab_size)
+    letter, end = 0, 1
 
     def rows(contexts):
-        made = np.stack([row(context) for context in contexts])
+        made = np.zeros((len(contexts), 2))
         for logits, context in zip(made, contexts, strict=True):
-            read = sum(len(tokenizer.token_bytes(token)) for token in context)
-            if read >= 3:
+            if len(context) == 2:
+                logits[letter] = -np.inf  # the text ends after `aa`
+            elif len(context) > 2:
                 logits[:] = np.nan
-            elif read + 1 > 2:
-                logits[:] = -np.inf
         return made
 
-    data = b"aaaaaa"
-    lm = nb.ByteLM.from_function(tokenizer, rows)
-    with pytest.raises((InvalidInputError, UnreachableByteError)) as one_by_one:
-        step_by_step(lm, data)
-    with pytest.raises(type(one_by_one.value)):
-        nb.score(InBatchesOf(lm, at_once), data)
+    model = InBatchesOf(nb.ByteLM.from_function(tokenizer, rows, end_tokens=[end]), at_once)
+    for data in (b"aaa", b"aaaa", b"aaaaaaa"):
+        with pytest.raises(UnreachableByteError) as caught:
+            nb.score(model, data)
+        assert (caught.value.position, caught.value.byte) == (2, ord("a"))
+        found = nb.loglikelihood(model, b"a", [data[1:], b"a", data])
+        assert found.tolist() == [-np.inf, math.log(0.5), -np.inf]
+    assert nb.score(model, b"aa", end_of_text=True)[-1] == 0.0
+
+
+def test_a_model_that_refuses_what_its_law_allows():
+    """Then the refusal counts: P(byte) = 0."""
+    model = order2_model(1, b"abc")
+    start = model.start
+
+    def refusing(prompt=b""):
+        state = start(prompt)
+        push, fork = state.push, state.fork
+
+        def refuse(data):
+            if b"c" in data:
+                raise UnreachableByteError(len(state.prefix), ord("c"))
+            push(data)
+
+        state.push = refuse
+        state.fork = lambda: refusing(fork().prefix)
+        return state
+
+    model.start = refusing
+    assert nb.loglikelihood(model, b"a", [b"bab", b"bcb"])[1] == -np.inf
+    with pytest.raises(UnreachableByteError) as caught:
+        nb.score(model, b"abcb")
+    assert caught.value.position == 2
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 4, 100])
