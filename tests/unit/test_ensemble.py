@@ -16,7 +16,7 @@ from nextbyte.errors import (
     UnreachableByteError,
 )
 from unit import tiny_tokenizers as tiny
-from unit.fake_byte_models import FakeByteModel, one_text_model, order2_model
+from unit.fake_byte_models import FakeByteModel, FakeByteState, one_text_model, order2_model
 
 RULES = ("mixture", "product", "posterior")
 A, B, END = 97, 98, 256
@@ -163,6 +163,41 @@ def test_a_member_drops_out_once_and_comes_back(rule, read):
     assert state.lost_members == ()
 
 
+class Lenient(FakeByteModel):
+    """Takes bytes of probability zero, as a model does that has not looked at them yet."""
+
+    def start(self, prompt=b""):
+        state = LenientState(self.law)
+        state.push(prompt)
+        return state
+
+
+class LenientState(FakeByteState):
+    def push(self, data):
+        self.prefix += data
+        self._rows += [None] * len(data)
+
+    def fork(self):
+        return LenientState(self._law, self.prefix)
+
+
+def test_a_byte_known_to_be_impossible_is_not_pushed():
+    models = [Lenient(fixed(a=1.0).law), fixed(a=0.5, b=0.5)]
+    state = nb.ByteEnsemble(models, rule="mixture").start()
+    state.next_byte_logprobs()
+    with pytest.warns(MemberLostWarning, match="member 0"):
+        state.push(b"b")
+    assert chances(state) == {"a": 0.5, "b": 0.5}
+    unread = nb.ByteEnsemble(models, rule="posterior").start(b"b")
+    assert unread.lost_members == ()
+    assert chances(unread) == {"a": 0.5, "b": 0.5}  # weight zero, by Bayes' rule
+    assert unread.weights.tolist() == [0.0, 1.0]
+    nobody = nb.ByteEnsemble(models[:1], rule="posterior").start(b"b")
+    with pytest.raises(BackendError, match="probability zero"):
+        nobody.next_byte_logprobs()
+    assert nobody.logprob == -np.inf
+
+
 @pytest.mark.parametrize("rule", ["mixture", "posterior"])
 def test_a_member_lost_in_the_prompt_comes_back_with_its_bytes(rule):
     models = [one_text_model(b"aab"), order2_model(1, b"ab")]
@@ -261,10 +296,10 @@ def test_each_member_normalizes_its_own_prompt():
     assert [m.state.prefix for m in state.members.values()] == [b"a b", b"A  B"]
     state.push(b"a")
     state.next_byte_logprobs()
-    state.rollback(2)  # one byte of the prompt: a place that "a b" does not have
-    assert state.prefix == b"A  "
-    assert [m.state.prefix for m in state.members.values()] == [b"a ", b"A  "]
-    fresh = model.start(b"A  ")
+    state.rollback(3)  # two bytes of the prompt: a place that "a b" does not have
+    assert state.prefix == b"A "
+    assert [m.state.prefix for m in state.members.values()] == [b"a ", b"A "]
+    fresh = model.start(b"A ")
     np.testing.assert_array_equal(state.next_byte_logprobs(), fresh.next_byte_logprobs())
 
 

@@ -141,6 +141,27 @@ def test_bounds_are_not_empty_words():
         assert state.fork().bound == state.bound
 
 
+class LazyAtFirst(LazyModel):
+    """Wrong about the first byte alone."""
+
+    def read(self, prefix, truth):
+        return (truth, 0.0) if prefix else super().read(prefix, truth)
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+def test_what_was_uncertain_once_stays_in_the_weights(intervals):
+    lazy = [LazyAtFirst(1, 0.3, intervals=intervals), LazyAtFirst(2, 0.01, intervals=intervals)]
+    state = nb.ByteEnsemble(lazy, rule="posterior").start()
+    exact = nb.ByteEnsemble([true_model(m) for m in lazy], rule="posterior").start()
+    for byte in b"ab":
+        state.next_byte_logprobs()
+        state.push(bytes([byte]))
+        exact.push(bytes([byte]))
+        error = distance(state.next_byte_logprobs(), exact.next_byte_logprobs())
+        assert 1e-4 < error <= state.bound < 1.0
+        assert [m.state.bound for m in state.members.values()] == [0.0, 0.0]
+
+
 def test_evidence_that_nobody_vouches_for():
     """The prompt's probability under inexact members weighs them, but certifies nothing."""
     state = nb.ByteEnsemble(
