@@ -112,6 +112,11 @@ class ByteLMState:
         return 1.0 if self._stream.tokenizer.is_witnessed else 0.0
 
     @property
+    def logprob_is_exact(self) -> bool:
+        """Whether `logprob` is exact, whatever `bound` says of the distributions."""
+        return not self._stream.tokenizer.is_witnessed
+
+    @property
     def unconfirmed_mass(self) -> float:
         """What the last distribution leaves out without proof, 0.0 for exact covers.
 

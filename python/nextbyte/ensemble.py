@@ -232,7 +232,7 @@ class ByteEnsemble:
         for state, needs in asked:
             member = state.members[index]
             if needs.prompts:
-                state.weigh_prompt(index)
+                member.weigh_prompt(*state.lengths)
             if needs.evidence:
                 member.logprob = member.state.logprob
 

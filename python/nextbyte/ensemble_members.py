@@ -110,6 +110,21 @@ class Member:
         exact = np.exp(np.full(ALPHABET_SIZE, np.nan) if self.row is None else self.row)
         return exact, exact
 
+    def follows(self, text: bytes | bytearray) -> bool:
+        """Say whether its own prefix is the text, so that it can go back into the prompt."""
+        place = len(text) if self.lost_at is None else self.lost_at
+        return self.state.prefix == text[:place]
+
+    def weigh_prompt(self, length: int, start: int) -> None:
+        """Find the log-probability of the prompt, `start` of the text's `length` bytes."""
+        place = length if self.lost_at is None else self.lost_at
+        if place == start:
+            self.at_prompt = self.logprob = self.state.logprob
+            return
+        other = self.state.fork()
+        other.rollback(place - start)
+        self.at_prompt = other.logprob
+
     def advance(self, data: bytes) -> UnreachableByteError | None:
         """Push bytes up to the first impossible one, and return its error."""
         if self.row is not None and self.row[data[0]] == -np.inf:
