@@ -14,6 +14,7 @@ import numpy as np
 from nextbyte.ensemble_members import (
     Member,
     Roster,
+    lose_refusing,
     push_members,
     rollback_members,
     start_members,
@@ -292,6 +293,10 @@ class ByteEnsembleState:
                 found[i] = lacking
         return found
 
+    def settle(self) -> None:
+        """Lose the members that the last evaluation found to have no law here."""
+        lose_refusing(self._owner, self.members, len(self._prefix), self._warned)
+
     def _read_law(self) -> Array:
         """Return the law here; it is read once."""
         if self._law is not None:
@@ -386,9 +391,9 @@ class ByteEnsembleState:
         """Read the law before each byte and push it; yield log P(bytes up to there)."""
         total = 0.0
         for byte in data:
-            total += float(self._read_law()[byte]) if total > -np.inf else 0.0
             if total > -np.inf:
                 try:
+                    total += float(self._read_law()[byte])
                     self.push(bytes([byte]))
                 except UnreachableByteError:
                     total = -np.inf
