@@ -2,7 +2,7 @@
 
 *Evidence* is log P_i(bytes so far), which weighs the members of a posterior. A lazy member's is
 known between bounds only, the products of those of its laws; then the weights are, too.
-docs/theory.md, section 12, has the proofs of the bounds.
+docs/theory.md has the proofs of the bounds in its last section.
 """
 
 from __future__ import annotations
