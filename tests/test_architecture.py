@@ -55,7 +55,7 @@ PYTHON_FLOORS = (
     {"batch_sampler", "ensemble_weighing"},
     {"ensemble_state"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
-    {"infill", "integrations", "display", "tokenizer_display"},
+    {"infill", "integrations", "display", "ensemble_options", "tokenizer_display"},
     {"__init__"},
     {"cli", "commands", "inspect_command", "score_command", "server", "__main__"},
 )

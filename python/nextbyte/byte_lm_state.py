@@ -132,6 +132,11 @@ class ByteLMState:
         return self._stream.tolerance
 
     @property
+    def logprob_is_exact(self) -> bool:
+        """Whether `logprob` is exact, whatever `bound` says of the distributions."""
+        return not self._stream.tokenizer.is_witnessed
+
+    @property
     def unconfirmed_mass(self) -> float:
         """What the last distribution leaves out without proof, 0.0 for exact covers.
 

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nextbyte import commands, inspect_command, score_command
+from nextbyte.ensemble_options import add_ensemble_options
 from nextbyte.errors import NextByteError
 from nextbyte.sampling import SamplingParams
 
@@ -97,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     next_bytes.add_argument("--json", action="store_true", help="print one JSON object")
     next_bytes.set_defaults(run=commands.run_next_bytes)
 
-    complete = add("complete", parents=[text, model, shared], help="continue a text")
+    complete = add("complete", parents=[text, shared], help="continue a text")
+    add_ensemble_options(complete, _default_model())
     _add_sampling_options(complete)
     complete.add_argument("--echo", action="store_true", help="print the prompt first")
     complete.add_argument("--no-stream", action="store_true", help="print all at the end")
@@ -222,11 +224,15 @@ def _model_option() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument(
         "--model",
-        default=os.environ.get("NEXTBYTE_MODEL", DEFAULT_MODEL),
+        default=_default_model(),
         metavar="PATH_OR_NAME",
         help=f"model directory or embedded model (default: NEXTBYTE_MODEL or {DEFAULT_MODEL})",
     )
     return options
+
+
+def _default_model() -> str:
+    return os.environ.get("NEXTBYTE_MODEL", DEFAULT_MODEL)
 
 
 def _text_options() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ import numpy as np
 from nextbyte import display
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel
+from nextbyte.ensemble_options import described, load_models, warnings_in_one_line
 from nextbyte.escapes import argument_bytes
 from nextbyte.models.fetch import fetch
 from nextbyte.models.registry import MODELS
@@ -165,7 +166,19 @@ def run_complete(arguments: argparse.Namespace) -> None:
         max_bytes=arguments.max_bytes,
     )
     feedback = Feedback.asked_by(arguments)
-    lm = load_model(arguments.model, feedback)
+    lm = load_models(arguments, lambda name: load_model(name, feedback))
+    with warnings_in_one_line(quiet=arguments.quiet):
+        _complete(lm, prompt, params, arguments, feedback)
+
+
+def _complete(
+    lm: ByteModel,
+    prompt: bytes,
+    params: SamplingParams,
+    arguments: argparse.Namespace,
+    feedback: Feedback,
+) -> None:
+    """Sample, and print what comes."""
     show = not arguments.json and not arguments.no_stream
     started = time.perf_counter()
     if arguments.echo and not arguments.json:
@@ -182,7 +195,7 @@ def run_complete(arguments: argparse.Namespace) -> None:
     seconds = time.perf_counter() - started
     generation = chunks.result
     if arguments.json:
-        _print(json.dumps(_completion(arguments.model, generation, seconds)))
+        _print(json.dumps(_completion(described(arguments), generation, seconds)))
         return
     if not show:
         _write(generation.bytes)
@@ -230,11 +243,13 @@ def _spelled(name: str, data: bytes) -> dict[str, object]:
     return {name: data.decode("utf-8", "replace"), f"{name}_bytes": list(data)}
 
 
-def _completion(model: str, generation: Generation, seconds: float) -> dict[str, object]:
+def _completion(
+    models: dict[str, object], generation: Generation, seconds: float
+) -> dict[str, object]:
     """Return the JSON answer of `complete`."""
     stop = generation.stop
     return {
-        "model": model,
+        **models,
         **_spelled("prompt", generation.prompt),
         "text": generation.text,
         "bytes": list(generation.bytes),

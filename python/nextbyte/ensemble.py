@@ -18,7 +18,7 @@ from nextbyte.ensemble_members import member_failed, start_members
 from nextbyte.ensemble_rules import RULES, checked_weights
 from nextbyte.ensemble_state import ByteEnsembleState, Needs
 from nextbyte.ensemble_workers import MemberWorkers
-from nextbyte.errors import InvalidInputError
+from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
@@ -220,19 +220,26 @@ class ByteEnsemble:
         for i, outcome in sorted(outcomes.items()):
             if outcome.error is not None:
                 raise member_failed(self, i, outcome.error, "to evaluate") from outcome.error
+        for state in states:
+            state.settle()
 
     def _ask(self, index: int, asked: list[tuple[ByteEnsembleState, Needs]]) -> None:
         """Ask one member, in its own thread; nobody else touches its part of the states."""
         reading = [state.members[index] for state, needs in asked if needs.laws]
         if reading:
             states = [member.state for member in reading]
-            rows = self._models[index].next_byte_logprobs(states)
-            for member, row in zip(reading, rows, strict=True):
-                member.take_law(row)
+            try:
+                rows = self._models[index].next_byte_logprobs(states)
+            except UnreachableByteError:  # of one of them: which?
+                for member in reading:
+                    member.read_law()
+            else:
+                for member, row in zip(reading, rows, strict=True):
+                    member.take_law(row)
         for state, needs in asked:
             member = state.members[index]
             if needs.prompts:
-                state.weigh_prompt(index)
+                member.weigh_prompt(*state.lengths)
             if needs.evidence:
                 member.logprob = member.state.logprob
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Member",
     "Roster",
+    "lose_refusing",
     "member_failed",
     "push_members",
     "rollback_members",
@@ -67,6 +68,7 @@ class Member:
         "certain",
         "logprob",
         "lost_at",
+        "refused",
         "row",
         "state",
         "taken",
@@ -86,6 +88,7 @@ class Member:
         self.row: Array | None = None  # the law here
         self.bounds: tuple[Array, Array] | None = None  # of a law that is not exact
         self.logprob: float | None = None  # of the text so far
+        self.refused: UnreachableByteError | None = None  # why there is no law here
 
     def fork(self) -> Member:
         """Return an independent copy."""
@@ -103,12 +106,35 @@ class Member:
             self.bounds = intervals_from_total_variation(row, bound) if own is None else own()
         self.row = row
 
+    def read_law(self) -> None:
+        """Ask the state itself for its law; a text of probability zero may have none."""
+        self.refused = None
+        try:
+            self.take_law(self.state.next_byte_logprobs())
+        except UnreachableByteError as error:
+            self.refused = error
+
     def intervals(self) -> tuple[Array, Array]:
         """Return the lower and upper probabilities of the law; they are equal if it is exact."""
         if self.bounds is not None:
             return self.bounds
         exact = np.exp(np.full(ALPHABET_SIZE, np.nan) if self.row is None else self.row)
         return exact, exact
+
+    def follows(self, text: bytes | bytearray) -> bool:
+        """Say whether its own prefix is the text, so that it can go back into the prompt."""
+        place = len(text) if self.lost_at is None else self.lost_at
+        return self.state.prefix == text[:place]
+
+    def weigh_prompt(self, length: int, start: int) -> None:
+        """Find the log-probability of the prompt, `start` of the text's `length` bytes."""
+        place = length if self.lost_at is None else self.lost_at
+        if place == start:
+            self.at_prompt = self.logprob = self.state.logprob
+            return
+        other = self.state.fork()
+        other.rollback(place - start)
+        self.at_prompt = other.logprob
 
     def advance(self, data: bytes) -> UnreachableByteError | None:
         """Push bytes up to the first impossible one, and return its error."""
@@ -213,6 +239,30 @@ def push_members(
         members[i].certain = members[i].state.bound < _SAYS_NOTHING
     for member in members.values():
         member.forget()
+
+
+def lose_refusing(
+    roster: Roster, members: Mapping[int, Member], length: int, warned: set[int]
+) -> None:
+    """Lose members that took a byte and then found that the text has no law.
+
+    Which byte was the first is not known; the last one surely is impossible.
+
+    Raises
+    ------
+    UnreachableByteError
+        As for `start_members`.
+    """
+    alive = {i: member for i, member in members.items() if member.lost_at is None}
+    lost = {i: member.refused for i, member in alive.items() if member.refused is not None}
+    places = dict.fromkeys(lost, max(length - 1, 0))
+    _refuse(roster, lost, places, of=len(alive))
+    _report(roster, lost, places, warned)
+    for i in lost:
+        alive[i].state.rollback(1)
+        alive[i].taken -= 1
+        alive[i].lost_at = length - 1
+        alive[i].certain = alive[i].state.bound < _SAYS_NOTHING
 
 
 def rollback_members(members: Mapping[int, Member], length: int, target: int) -> None:

@@ -14,16 +14,14 @@ import numpy as np
 from nextbyte.ensemble_members import (
     Member,
     Roster,
+    lose_refusing,
     push_members,
     rollback_members,
     start_members,
 )
 from nextbyte.ensemble_rules import (
-    intervals_from_total_variation,
     log_sum,
-    mixture_intervals,
     mixture_law,
-    product_intervals,
     product_law,
 )
 from nextbyte.ensemble_weighing import (
@@ -31,8 +29,8 @@ from nextbyte.ensemble_weighing import (
     evidence_after,
     evidence_here,
     law_bound,
+    law_intervals,
     log_weights,
-    member_intervals,
     scores,
 )
 from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
@@ -95,6 +93,7 @@ class ByteEnsembleState:
         self._weights = weights
         self._warned = warned  # shared by forks: a lost member is reported once a text
         self.members = members  # those of a weight that is not zero, by index
+        self._inexact_chain = False  # some law that went into the chain had a bound
         self._absent = absent  # those that find the prompt impossible, and whether that is certain
         self._other_evaluations = 0  # of states given up, and of other texts read for this one
         self._begin(len(prefix))
@@ -119,6 +118,11 @@ class ByteEnsembleState:
     def prefix(self) -> bytes:
         """Every byte so far: the prompt as it was given, and what was pushed."""
         return bytes(self._prefix)
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """How many bytes there are, and how many of them were the prompt."""
+        return len(self._prefix), self._start
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -170,20 +174,27 @@ class ByteEnsembleState:
             self._walk()
         return self._chain_prompt + (self._chain[-1] or 0.0)
 
+    @property
+    def logprob_is_exact(self) -> bool:
+        """Whether the `logprob` that was read last is exact, as far as the members say."""
+        if self._owner.rule != "posterior":
+            return not self._inexact_chain
+        return self._doubt() == 0.0 and all(
+            getattr(member.state, "logprob_is_exact", member.state.bound == 0.0)
+            for member in self._alive.values()
+        )
+
     def next_byte_logprobs(self) -> NDArray[np.float64]:
         """Return the law of the next byte, shape (257,), float64; see `ByteState`."""
         return self._read_law().copy()
 
     def next_byte_bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return certified (lower, upper) probabilities of the next byte, each of shape (257,)."""
-        law, alive = self._read_law(), self._alive
-        if self.bound > 0.0:
-            if self._owner.rule == "product":
-                return product_intervals(*member_intervals(alive), self._weights[list(alive)])
-            if self._owner.rule == "mixture" and self._doubt() == 0.0:
-                weights = np.exp(log_weights(self._weights, alive, None))[list(alive)]
-                return mixture_intervals(*member_intervals(alive), weights, weights)
-        return intervals_from_total_variation(law, self.bound)
+        law = self._read_law()
+        doubt = 0.0 if self._owner.rule == "product" else self._doubt()
+        return law_intervals(
+            self._owner.rule, self._weights, self._alive, law, bound=self.bound, doubt=doubt
+        )
 
     def push(self, data: bytes) -> None:
         """Append bytes, all or none.
@@ -219,6 +230,7 @@ class ByteEnsembleState:
         )
         other._prefix, other._start = bytearray(self._prefix), self._start
         other._law, other._bound = self._law, self._bound
+        other._inexact_chain = self._inexact_chain
         other._chain, other._chain_prompt = list(self._chain), self._chain_prompt
         other._evidence = list(self._evidence)
         other._other_evaluations = self._other_evaluations
@@ -239,7 +251,7 @@ class ByteEnsembleState:
         new: dict[int, Member] = {}
         if target < self._start:
             left = bytes(self._prefix[:target])
-            stale = [i for i, m in self.members.items() if not self._has_place_for_each_byte(m)]
+            stale = [i for i, m in self.members.items() if not m.follows(self._prefix)]
             new, self._absent = start_members(
                 self._owner,
                 left,
@@ -281,16 +293,9 @@ class ByteEnsembleState:
                 found[i] = lacking
         return found
 
-    def weigh_prompt(self, index: int) -> None:
-        """Ask a member for the log-probability of its prompt."""
-        member = self.members[index]
-        place = len(self._prefix) if member.lost_at is None else member.lost_at
-        if place == self._start:
-            member.at_prompt = member.logprob = member.state.logprob
-            return
-        other = member.state.fork()
-        other.rollback(place - self._start)
-        member.at_prompt = other.logprob
+    def settle(self) -> None:
+        """Lose the members that the last evaluation found to have no law here."""
+        lose_refusing(self._owner, self.members, len(self._prefix), self._warned)
 
     def _read_law(self) -> Array:
         """Return the law here; it is read once."""
@@ -314,6 +319,7 @@ class ByteEnsembleState:
             law = mixture_law(rows, log_weights(self._weights, alive, evidence)[list(alive)])
         self._law = law
         self._bound = self._law_bound()
+        self._inexact_chain |= self._bound > 0.0
         return law
 
     @property
@@ -365,6 +371,7 @@ class ByteEnsembleState:
         other = self._owner.start(b"", weights=self._weights.tolist())
         other._warned = self._warned  # noqa: SLF001 - it is the same text
         found = list(other._follow(bytes(self._prefix[: self._start])))  # noqa: SLF001
+        self._inexact_chain |= other._inexact_chain  # noqa: SLF001
         self._other_evaluations += other.lm_evaluations
         return found[-1]
 
@@ -377,21 +384,17 @@ class ByteEnsembleState:
         base = self._chain[known] or 0.0
         for k, value in enumerate(other._follow(bytes(self._prefix[self._start + known :]))):  # noqa: SLF001
             self._chain[known + 1 + k] = base + value
+        self._inexact_chain |= other._inexact_chain  # noqa: SLF001
         self._other_evaluations += other.lm_evaluations - before
 
     def _follow(self, data: bytes) -> Iterator[float]:
         """Read the law before each byte and push it; yield log P(bytes up to there)."""
         total = 0.0
         for byte in data:
-            total += float(self._read_law()[byte]) if total > -np.inf else 0.0
             if total > -np.inf:
                 try:
+                    total += float(self._read_law()[byte])
                     self.push(bytes([byte]))
                 except UnreachableByteError:
                     total = -np.inf
             yield total
-
-    def _has_place_for_each_byte(self, member: Member) -> bool:
-        """Say whether a member's own prefix is the text, so that it can go back into the prompt."""
-        place = len(self._prefix) if member.lost_at is None else member.lost_at
-        return member.state.prefix == self._prefix[:place]

@@ -2,7 +2,7 @@
 
 *Evidence* is log P_i(bytes so far), which weighs the members of a posterior. A lazy member's is
 known between bounds only, the products of those of its laws; then the weights are, too.
-docs/theory.md, section 12, has the proofs of the bounds.
+docs/theory.md has the proofs of the bounds in its last section.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 
 from nextbyte.ensemble_rules import (
     box_to_intervals,
+    intervals_from_total_variation,
     log_sum,
+    mixture_intervals,
     product_intervals,
     total_variation_bound,
 )
@@ -35,8 +37,8 @@ __all__ = [
     "evidence_after",
     "evidence_here",
     "law_bound",
+    "law_intervals",
     "log_weights",
-    "member_intervals",
     "scores",
 ]
 
@@ -52,8 +54,8 @@ class Evidence(NamedTuple):
 def evidence_here(alive: Alive, count: int, *, since_prompt: bool) -> Evidence:
     """Return the evidence by the log-probabilities that the members were asked for.
 
-    Of a member that is not exact at this position nothing is certain. One that is has nothing
-    deferred, so the weights of all its covers are known, and with them the probability.
+    They are certain of a state whose `logprob_is_exact` (a lazy `ByteLM` evaluates what it put off
+    for it), and of one that does not say so if its law here is exact. Else nothing is.
     """
     value, lower = np.full(count, -np.inf), np.full(count, -np.inf)
     upper = np.zeros(count)
@@ -61,7 +63,8 @@ def evidence_here(alive: Alive, count: int, *, since_prompt: bool) -> Evidence:
         value[i] = member.logprob
         if since_prompt:
             value[i] -= member.at_prompt
-        if member.row is not None and member.bounds is None:
+        exact_here = member.row is not None and member.bounds is None
+        if getattr(member.state, "logprob_is_exact", exact_here):
             lower[i] = upper[i] = value[i]
     return Evidence(value, lower, upper)
 
@@ -110,7 +113,7 @@ def log_weights(weights: Array, alive: Alive, evidence: Evidence | None) -> Arra
     return found - total
 
 
-def member_intervals(alive: Alive) -> tuple[Array, Array]:
+def _member_intervals(alive: Alive) -> tuple[Array, Array]:
     """Return the lower and upper probabilities of the members' laws, each (members, 257)."""
     pairs = [member.intervals() for member in alive.values()]
     return np.stack([lower for lower, _ in pairs]), np.stack([upper for _, upper in pairs])
@@ -144,7 +147,7 @@ def law_bound(
     if rule == "product":
         if law is None:
             return 1.0
-        intervals = product_intervals(*member_intervals(alive), weights[list(alive)])
+        intervals = product_intervals(*_member_intervals(alive), weights[list(alive)])
         with np.errstate(under="ignore"):
             return total_variation_bound(np.exp(law), *intervals)
     if rule == "posterior" and (evidence is None or doubt > 0.0):
@@ -156,6 +159,18 @@ def law_bound(
         low, high = (scores(weights, alive, side) for side in (evidence.lower, evidence.upper))
         bound += total_variation_bound(used, *box_to_intervals(low, high))
     return min(doubt + (1.0 - doubt) * bound, 1.0)
+
+
+def law_intervals(
+    rule: Rule, weights: Array, alive: Alive, law: Array, *, bound: float, doubt: float
+) -> tuple[Array, Array]:
+    """Return lower and upper probabilities of the true law; arguments as for `law_bound`."""
+    if bound > 0.0 and rule == "product":
+        return product_intervals(*_member_intervals(alive), weights[list(alive)])
+    if bound > 0.0 and rule == "mixture" and doubt == 0.0:
+        used = np.exp(log_weights(weights, alive, None))[list(alive)]
+        return mixture_intervals(*_member_intervals(alive), used, used)
+    return intervals_from_total_variation(law, bound)
 
 
 def _is_exact(evidence: Evidence, alive: Alive) -> bool:

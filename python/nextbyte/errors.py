@@ -1,6 +1,6 @@
 """The exceptions of nextbyte: one base class, and the built-in class each error also is.
 
-Every one is a `NextByteError`; each is also the built-in exception a caller would expect, so that
+Every exception is a `NextByteError` and the built-in exception that a caller would expect, so that
 ``except ValueError`` and ``except RuntimeError`` keep working. Messages say what is wrong, where,
 and what to do about it.
 

@@ -160,6 +160,21 @@ def scoring(lm: nb.ByteLM, model: nb.ByteModel) -> None:
         assert_type(window.rows, NDArray[np.float64] | None)
 
 
+def ensembles(first: nb.ByteLM, second: nb.ByteModel) -> nb.ByteModel:
+    with nb.ByteEnsemble([first, second, UniformModel()], [0.5, 0.25, 0.25]) as ensemble:
+        assert_type(ensemble.weights, tuple[float, ...])
+        state = ensemble.start("text", weights=[1, 1, 1])
+        assert_type(state.next_byte_logprobs(), NDArray[np.float64])
+        assert_type(state.weights, NDArray[np.float64])
+        assert_type(state.lost_members, tuple[int, ...])
+        nb.generate(ensemble, "an ensemble is a byte model")
+    posterior = nb.ByteEnsemble([ensemble, first], rule="posterior", posterior_from="prompt")
+    lower, upper = posterior.start(b"bytes").next_byte_bounds()
+    assert_type(lower, NDArray[np.float64])
+    assert_type(upper, NDArray[np.float64])
+    return nb.ByteEnsemble([posterior, second], [1, -0.5], "product", concurrent=False)
+
+
 def own_model() -> nb.ByteModel:
     model = UniformModel()
     nb.generate(model, "any byte model samples")

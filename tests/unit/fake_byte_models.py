@@ -99,6 +99,23 @@ def one_text_model(text: bytes) -> FakeByteModel:
     return FakeByteModel(law)
 
 
+def fixed(**probabilities):
+    """Return a model with the same law everywhere: fixed(a=0.5, end=0.5)."""
+    row = np.full(257, -np.inf)
+    for symbol, p in probabilities.items():
+        row[END_OF_TEXT if symbol == "end" else ord(symbol)] = np.log(p)
+    return FakeByteModel(lambda _: row)
+
+
+def chances(state):
+    """Return the possible symbols and their probabilities, END_OF_TEXT as "end"."""
+    row = np.exp(state.next_byte_logprobs())
+    return {
+        "end" if s == END_OF_TEXT else chr(s): round(float(row[s]), 12)
+        for s in np.flatnonzero(row > 0.0)
+    }
+
+
 class FakeTokenModel:
     """The token side of a `ByteLM`, with a greedy tokenizer and a law that is a function."""
 

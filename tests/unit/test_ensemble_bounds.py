@@ -141,6 +141,27 @@ def test_bounds_are_not_empty_words():
         assert state.fork().bound == state.bound
 
 
+class LazyAtFirst(LazyModel):
+    """Wrong about the first byte alone."""
+
+    def read(self, prefix, truth):
+        return (truth, 0.0) if prefix else super().read(prefix, truth)
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+def test_what_was_uncertain_once_stays_in_the_weights(intervals):
+    lazy = [LazyAtFirst(1, 0.3, intervals=intervals), LazyAtFirst(2, 0.01, intervals=intervals)]
+    state = nb.ByteEnsemble(lazy, rule="posterior").start()
+    exact = nb.ByteEnsemble([true_model(m) for m in lazy], rule="posterior").start()
+    for byte in b"ab":
+        state.next_byte_logprobs()
+        state.push(bytes([byte]))
+        exact.push(bytes([byte]))
+        error = distance(state.next_byte_logprobs(), exact.next_byte_logprobs())
+        assert 1e-4 < error <= state.bound < 1.0
+        assert [m.state.bound for m in state.members.values()] == [0.0, 0.0]
+
+
 def test_evidence_that_nobody_vouches_for():
     """The prompt's probability under inexact members weighs them, but certifies nothing."""
     state = nb.ByteEnsemble(
@@ -148,6 +169,47 @@ def test_evidence_that_nobody_vouches_for():
     ).start(b"ab")
     state.next_byte_logprobs()
     assert state.bound == 1.0
+
+
+class ExactInHindsight(LazyModel):
+    """As a lazy `ByteLM`: laws have bounds, the probability of what was read has none."""
+
+    def start(self, prompt=b""):
+        state = ExactInHindsightState(self)
+        state.push(prompt)
+        return state
+
+
+class ExactInHindsightState(LazyState):
+    logprob_is_exact = True
+    logprob = FakeByteState.logprob
+
+
+def test_evidence_of_a_lazy_member_that_evaluates_what_it_put_off():
+    lazy = [ExactInHindsight(seed, 0.01, intervals=True) for seed in (1, 2)]
+    exact = nb.ByteEnsemble([true_model(m) for m in lazy], rule="posterior").start(b"ab")
+    model = nb.ByteEnsemble(lazy, rule="posterior")
+    state = model.start(b"ab")
+    error = distance(state.next_byte_logprobs(), exact.next_byte_logprobs())
+    assert error <= state.bound < 0.02
+    assert state.logprob_is_exact
+    nested = nb.ByteEnsemble([model, true_model(lazy[0])], rule="posterior").start(b"ab")
+    nested.next_byte_logprobs()
+    assert nested.bound < 0.02
+
+
+def test_the_chain_of_an_ensemble_that_was_inexact_once_is_no_evidence():
+    inner = nb.ByteEnsemble([LazyAtFirst(1, 0.3, intervals=True), order2_model(2, b"ab")])
+    chain = inner.start(b"a")
+    assert chain.logprob < 0.0
+    assert not chain.logprob_is_exact
+    state = nb.ByteEnsemble([inner, order2_model(3, b"ab")], rule="posterior").start(b"a")
+    state.next_byte_logprobs()
+    assert [m.state.bound for m in state.members.values()] == [0.0, 0.0]
+    assert state.bound > 0.3
+    certain = nb.ByteEnsemble([order2_model(1, b"ab"), order2_model(2, b"ab")]).start(b"a")
+    assert certain.logprob < 0.0
+    assert certain.logprob_is_exact
 
 
 def test_the_mixture_of_bounds():
