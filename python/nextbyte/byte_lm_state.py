@@ -247,7 +247,8 @@ def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
     for state in {id(state): state for state in states}.values():
         for context in state._stream.pending(current=current):  # noqa: SLF001
             wanted.setdefault(context.id, (context, []))[1].append(state)
-    for evaluated, context, owners in _read(wanted):
+    found = _read(wanted)  # keeps every context of the batch until its state holds it
+    for evaluated, context, owners in found:
         row = evaluated.branch.logits
         count = len(owners)
         _core.provide_rows(
