@@ -84,6 +84,25 @@ def test_random_growth_and_dropping_keeps_every_row_right(backend):
     assert backend.kv_tokens == 0
 
 
+@pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
+def test_streams_that_read_their_own_slots_alone_have_the_same_rows(saved, attention, monkeypatch):
+    """Groups where the attention can, the union of what is needed elsewhere; forced here."""
+    monkeypatch.setattr("nextbyte.backends._read_plan._WORTH", 1e9)
+    backend = TransformersBackend.from_pretrained(saved, attention=attention)
+    contexts = [tokens_of(5 + 3 * n, seed=n) for n in range(8)]
+    branches = backend.extend([(None, context) for context in contexts])
+    for turn in range(3):
+        runs = [tokens_of(1 + n * turn % 4, seed=10 * turn + n) for n in range(8)]
+        requests = list(zip(branches, runs, strict=True))
+        more = backend.extend([*requests[::2], (branches[0], [3, *runs[0]]), (branches[0], [3, 4])])
+        assert difference(backend, more[-2], contexts[0] + [3, *runs[0]]) <= PARITY
+        assert difference(backend, more[-1], contexts[0] + [3, 4]) <= PARITY
+        for place, branch in zip(range(0, 8, 2), more, strict=False):
+            branches[place], contexts[place] = branch, contexts[place] + runs[place]
+        for branch, context in zip(branches, contexts, strict=True):
+            assert difference(backend, branch, context) <= PARITY
+
+
 def test_a_long_prompt_is_read_in_chunks(backend):
     prompt = tokens_of(LIMIT - 5, seed=3)
     cuts = [1, 300, 511, 512, 513, len(prompt)]
@@ -94,7 +113,7 @@ def test_a_long_prompt_is_read_in_chunks(backend):
 
 
 def test_chunks_are_also_bounded_by_the_rows_they_return(backend, monkeypatch):
-    monkeypatch.setattr("nextbyte.backends.transformers._CHUNK_LOGITS", 3 * VOCAB)
+    monkeypatch.setattr("nextbyte.backends._passes._CHUNK_LOGITS", 3 * VOCAB)
     passes = []
     forward = type(backend)._forward
     monkeypatch.setattr(
