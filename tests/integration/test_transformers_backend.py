@@ -239,6 +239,49 @@ def test_a_limit_on_slots_is_kept():
     assert len(backend.extend([(base, [1]), (base, [2])])) == 2
 
 
+def test_streams_under_a_limit_give_up_and_read_again_what_does_not_fit():
+    backend = TransformersBackend(llama(), max_slots=40)
+    contexts = [tokens_of(20, seed=n) for n in range(3)]
+    branches = [backend.extend([(None, context)])[0] for context in contexts]
+    chance = random.Random(1)
+    for turn in range(30):
+        n = chance.randrange(3)
+        more = tokens_of(chance.randint(1, 3), seed=turn)
+        if len(contexts[n]) + len(more) > 40:
+            continue
+        (branches[n],) = backend.extend([(branches[n], more)])
+        contexts[n] = contexts[n] + more
+        assert backend.kv_tokens <= 40
+        assert difference(backend, branches[n], contexts[n]) <= PARITY
+    assert backend._cache.layers[0].keys.shape[2] == 256, "of the first allocation"
+    del branches
+    assert backend.kv_tokens == 0
+
+
+def test_a_prompt_is_not_read_again_while_a_stream_holds_its_beginning(monkeypatch):
+    backend = TransformersBackend(llama())
+    read = []
+    forward = backend._model.forward
+
+    def counted(*arguments, **options):
+        read.extend(options[name].numel() for name in options if name == "input_ids")
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(backend._model, "forward", counted)
+    stem = tokens_of(50)
+    (first,) = backend.extend([(None, stem)])
+    (second,) = backend.extend([(None, [*stem[:40], 3, 5])])
+    (again,) = backend.extend([(None, stem)])
+    assert read == [50, 2, 1]
+    assert backend.kv_tokens == 53
+    for branch, context in ((first, stem), (second, [*stem[:40], 3, 5]), (again, stem)):
+        assert difference(backend, branch, context) <= PARITY
+        (below,) = backend.extend([(branch, [7])])
+        assert difference(backend, below, [*context, 7]) <= PARITY
+    del first, second, again, branch, below
+    assert backend.kv_tokens == 0
+
+
 def test_a_model_that_fails_leaves_the_slots_as_they_were(monkeypatch):
     backend = TransformersBackend(llama())
     (base,) = backend.extend([(None, [1, 2])])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nextbyte.backends._passes import NewToken, passes
 from nextbyte.backends._read_plan import plan_reads
 from nextbyte.backends._row_holder import RowHolder
-from nextbyte.backends._slot_tree import NewTokens, Segment, SlotPool, grow
+from nextbyte.backends._slot_tree import NewTokens, Segment, SlotPool, grow, settle
 from nextbyte.backends._token_chain import checked_tokens
 from nextbyte.backends._transformers_model import (
     GROUPED,
@@ -71,7 +71,9 @@ class TransformersBackend:
     end_tokens : sequence of int or "model", default "model"
         The tokens that end a text; by default the model's own (generation config, then config).
     max_slots : int, optional
-        Largest number of tokens held at once, over all branches; no limit by default.
+        Largest number of tokens held at once, over all branches; no limit by default. Where it is
+        reached, the branches that were not used for longest give up their keys and values, which
+        are computed again if somebody goes on from there.
     check : bool, default True
         Compare a few short contexts with plain forward passes of the model before trusting it.
         This catches models whose attention cannot be told its mask and positions.
@@ -250,8 +252,13 @@ class TransformersBackend:
         with self._lock:
             order, ends = grow(self._pool, checked)
             rows: dict[NewTokens, Row] = {}
-            for part in passes(order, self._vocab_size):
-                rows.update(self._forward(part))
+            filled = False
+            try:
+                for part in passes(order, self._vocab_size):
+                    rows.update(self._forward(part))
+                filled = True
+            finally:
+                settle(order, filled=filled)
         # A branch for each request even where two ask for the same: each may release its row.
         return [_TransformersBranch(end.segment, rows[end]) for end in ends]
 
