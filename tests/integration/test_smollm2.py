@@ -254,31 +254,6 @@ def test_rollback_to_the_prompt_does_not_read_it_again(lm, tokens_read):
         assert sum(tokens_read) <= 4
 
 
-def test_streams_of_one_beginning_share_it(lm, tokens_read):
-    prompt = "The old man went down to the harbour. " * 3
-    first = lm.start(prompt)
-    expected = first.next_byte_logprobs()
-    held = lm.backend.kv_tokens
-    tokens_read.clear()
-    second, third = lm.start(prompt), lm.start(prompt + "He saw")
-    rows = lm.next_byte_logprobs([second, third])
-    assert sum(tokens_read) <= 10
-    assert lm.backend.kv_tokens <= held + 10
-    np.testing.assert_allclose(np.exp(rows[0]), np.exp(expected), rtol=0, atol=1e-5)
-    del first, second
-    third.push(b" a")
-    assert abs(np.exp(third.next_byte_logprobs()).sum() - 1.0) < 1e-12
-
-
-def test_a_batch_generates_what_its_prompts_do_one_by_one(lm):
-    prompts = ["The sky is", "def f(x):\n    ret", "The sky was", "1, 2, 3,"]
-    params = nb.SamplingParams(temperature=0.0, max_bytes=10)
-    for one, prompt in zip(nb.generate(lm, prompts, params), prompts, strict=True):
-        alone = nb.generate(lm, prompt, params)
-        assert one.bytes == alone.bytes
-        np.testing.assert_allclose(one.byte_logprobs, alone.byte_logprobs, rtol=0, atol=1e-3)
-
-
 def test_dropped_states_give_their_keys_and_values_back(lm):
     gc.collect()
     before = lm.backend.kv_tokens
