@@ -88,7 +88,7 @@ class Healing:
         return self._cover(int(np.searchsorted(cumulative, uniform, side="right")))
 
     def token_ids(self, cover: Cover) -> list[int]:
-        """Return the tokens that a language model reads: start token, `base_tokens`, the cover's."""
+        """Return all tokens that a language model reads: start token, base, the cover's."""
         return [*self._state.start_tokens, *self.base_tokens, *cover.tokens]
 
     @cached_property

@@ -70,7 +70,7 @@ def sampling(lm: nb.ByteLM) -> str:
 def healing(lm: nb.ByteLM) -> list[int]:
     posterior = nb.heal(lm, "Once upo")
     assert_type(posterior.covers[0], nb.Cover)
-    assert_type(posterior.covers[:2], list[nb.Cover])
+    assert_type(list(posterior.covers[:2]), list[nb.Cover])
     assert_type(posterior.log_weights, NDArray[np.float64])
     assert_type(posterior.sample(np.random.default_rng(0)).overhang, bytes)
     assert_type(nb.generate(lm, "Once", nb.SamplingParams(unit="token")).cover, nb.Cover | None)
