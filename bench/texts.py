@@ -31,3 +31,27 @@ RUSSIAN = (
 )
 
 TEXTS = {"English": ENGLISH, "Python": PYTHON, "Chinese": CHINESE}
+
+_MORE_ENGLISH = (
+    " The ship did not sound again. She took the lantern down the iron stairs, one hand on the "
+    "rail, and stood at the water's edge with her ledger under her arm, listening. Nothing moved. "
+    "Then, slowly, a hull came out of the white, so near that she could have thrown a stone onto "
+    "its deck: no lights, no flag, and nobody at the wheel. She wrote the number 1,205 and, after "
+    "some thought, left the column for the name empty. In the morning her father read the page "
+    "twice, closed the book, and said that they would keep it between themselves for now."
+)
+
+_MORE_CHINESE = (
+    "中午的时候,孙女提着饭盒来找他,饭盒里是米饭、青菜和两块豆腐。她今年十二岁,在镇上的小学读六年级,"
+    "每个星期五下午走五公里的山路回家。“爷爷,老师说将来我可以去城里读书,”她说,“可是城里没有这样的河。”"
+    "老人想了想,把鱼竿递给她:“河会流到城里去的,你在那边也看得到它,只是宽一些,慢一些。”"
+    "女孩不太相信,但是她记住了这句话,很多年以后还常常想起来。"
+    "那天傍晚下了一场小雨,他们共撑一把伞,沿着河堤慢慢走回家去。"
+)
+
+# At least 1,000 bytes of each, for questions about texts and not about calls.
+LONG_TEXTS = {
+    "English": ENGLISH + _MORE_ENGLISH,
+    "Python": inspect.getsource(textwrap.TextWrapper._wrap_chunks),  # noqa: SLF001
+    "Chinese": CHINESE + _MORE_CHINESE,
+}

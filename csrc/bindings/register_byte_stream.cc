@@ -21,14 +21,14 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
-using ContextPointer = std::shared_ptr<Context>;
+using PythonContext = std::shared_ptr<Context>;
 
 // Bytes that are pushed without letting go of Python's lock: some microseconds.
 constexpr std::size_t kShortPush = 16;
 
 // nanobind holds shared_ptr<Context>; the core hands out shared_ptr<const Context>. Python has no
 // way to change a Context, so taking the const away and putting it back is sound.
-ContextPointer to_python(const ByteStream::ContextPointer& context) {
+PythonContext to_python(const ContextPointer& context) {
   return std::const_pointer_cast<Context>(context);
 }
 
@@ -43,7 +43,7 @@ void register_byte_stream(nb::module_& m) {
       .def_prop_ro("id", &Context::id)
       .def_prop_ro(
           "parent",
-          [](const Context& c) -> ContextPointer { return to_python(c.shared_parent()); },
+          [](const Context& c) -> PythonContext { return to_python(c.shared_parent()); },
           nb::sig("def parent(self) -> Context | None"))
       .def_prop_ro(
           "token",
@@ -60,11 +60,13 @@ void register_byte_stream(nb::module_& m) {
           "__init__",
           [](ByteStream* self,
              const std::shared_ptr<Tokenizer>& tokenizer,
-             std::vector<TokenId> end_tokens) {
-            new (self) ByteStream(tokenizer, std::move(end_tokens));
+             std::vector<TokenId> end_tokens,
+             double tolerance) {
+            new (self) ByteStream(tokenizer, std::move(end_tokens), tolerance);
           },
           nb::arg("tokenizer"),
-          nb::arg("end_tokens"))
+          nb::arg("end_tokens"),
+          nb::arg("tolerance") = 0.0)
       .def("fork", [](const ByteStream& s) { return ByteStream(s); })
       .def(
           "push",
@@ -88,7 +90,7 @@ void register_byte_stream(nb::module_& m) {
                    })
       .def_prop_ro("live",
                    [](const ByteStream& s) {
-                     std::vector<ContextPointer> contexts;
+                     std::vector<PythonContext> contexts;
                      for (const LiveContext& live : s.tracker().live())
                        contexts.push_back(to_python(live.context));
                      return contexts;
@@ -96,7 +98,7 @@ void register_byte_stream(nb::module_& m) {
       .def(
           "pending",
           [](ByteStream& s, bool current) {
-            std::vector<ContextPointer> contexts;
+            std::vector<PythonContext> contexts;
             for (const auto& context : s.pending(current)) contexts.push_back(to_python(context));
             return contexts;
           },
@@ -104,7 +106,7 @@ void register_byte_stream(nb::module_& m) {
           nb::arg("current") = true)
       .def(
           "provide",
-          [](ByteStream& s, const ContextPointer& context, const LogitArray& row, bool presorted) {
+          [](ByteStream& s, const PythonContext& context, const LogitArray& row, bool presorted) {
             const Logits logits = logits_in(row, presorted);
             const nb::gil_scoped_release released;
             s.provide(context, logits);
@@ -128,6 +130,18 @@ void register_byte_stream(nb::module_& m) {
                    [](const ByteStream& s) {
                      return std::const_pointer_cast<Tokenizer>(s.tracker().shared_tokenizer());
                    })
+      .def(
+          "next_byte_bounds",
+          [](ByteStream& s, const Law& lower, const Law& upper) {
+            s.next_byte_bounds(lower.data(), upper.data());
+          },
+          nb::arg("lower"),
+          nb::arg("upper"),
+          "Writes bounds of the true law's 257 probabilities.")
+      .def_prop_ro("tolerance", &ByteStream::tolerance)
+      .def_prop_ro("bound",
+                   &ByteStream::bound,
+                   "Of the last law, on its total variation distance to the true one.")
       .def_prop_ro("unconfirmed",
                    &ByteStream::unconfirmed,
                    "Share of the model's mass that was left out without proof; 0.0 if exact.")
@@ -135,14 +149,14 @@ void register_byte_stream(nb::module_& m) {
       .def("relative_logprob", &ByteStream::relative_logprob)
       .def("unscored",
            [](const ByteStream& s) {
-             std::vector<std::pair<ContextPointer, ContextPointer>> edges;
+             std::vector<std::pair<PythonContext, PythonContext>> edges;
              for (const auto& [parent, child] : s.unscored())
                edges.emplace_back(to_python(parent), to_python(child));
              return edges;
            })
       .def(
           "provide_edge",
-          [](const ByteStream& s, const ContextPointer& child, const LogitArray& row, bool sorted) {
+          [](const ByteStream& s, const PythonContext& child, const LogitArray& row, bool sorted) {
             const Logits logits = logits_in(row, sorted);
             const nb::gil_scoped_release released;
             s.provide_edge(*child, logits);
@@ -158,7 +172,7 @@ void register_byte_stream(nb::module_& m) {
   m.def(
       "provide_rows",
       [](const std::vector<ByteStream*>& streams,
-         const std::vector<ContextPointer>& contexts,
+         const std::vector<PythonContext>& contexts,
          const std::vector<LogitArray>& rows,
          bool presorted) {
         if (streams.size() != contexts.size() || streams.size() != rows.size()) {

@@ -20,8 +20,12 @@ std::string printable(std::uint8_t byte) {
 
 }  // namespace
 
-ByteStream::ByteStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> end_tokens)
-    : tracker_(std::move(tokenizer)), end_tokens_(std::move(end_tokens)) {
+ByteStream::ByteStream(std::shared_ptr<const Tokenizer> tokenizer,
+                       std::vector<TokenId> end_tokens,
+                       double tolerance)
+    : tracker_(std::move(tokenizer)),
+      end_tokens_(std::move(end_tokens)),
+      tolerance_(checked_tolerance(tolerance)) {
   for (std::size_t i = 0; i < end_tokens_.size(); ++i) {
     const TokenId token = end_tokens_[i];
     if (token < tracker_.tokenizer().vocabulary_size() &&
@@ -138,8 +142,9 @@ bool ByteStream::weight_is_zero(const Context& context) noexcept {
   return false;
 }
 
-std::vector<ByteStream::ContextPointer> ByteStream::pending(bool current) {
+std::vector<ContextPointer> ByteStream::pending(bool current) {
   if (!current && size() == 0) return {};
+  if (current && tolerance_ > 0.0) return pending_within_tolerance();
   adopt_rows();
   const ContextPointer base = tracker_.common_ancestor();
   std::vector<ContextPointer> needed;
@@ -225,8 +230,18 @@ void ByteStream::require_mass(const Row& row, const Context& context) {
   throw InvalidInput(problem);
 }
 
+void ByteStream::throw_no_mass() const {
+  const std::string bytes = tracker_.bytes();
+  const std::size_t position = bytes.empty() ? 0 : bytes.size() - 1;
+  throw UnreachableByte(position,
+                        bytes.empty() ? 0 : static_cast<std::uint8_t>(bytes.back()),
+                        "the model gives probability zero to the " + std::to_string(bytes.size()) +
+                            " bytes pushed so far");
+}
+
 const ByteLogprobs& ByteStream::next_byte_logprobs() {
   if (logprobs_) return *logprobs_;
+  if (tolerance_ > 0.0) return lazy_logprobs();
   const ContextPointer base = tracker_.common_ancestor();
   double greatest = kImpossible;
   for (const LiveContext& live : tracker_.live()) {
@@ -254,14 +269,7 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
     if (tracker_.ends_at(live)) masses[kEndOfText] += scale * row->end_of_text();
   }
   for (const double mass : masses) total += mass;
-  if (!(total > 0.0)) {
-    const std::string bytes = tracker_.bytes();
-    const std::size_t position = bytes.empty() ? 0 : bytes.size() - 1;
-    throw UnreachableByte(position,
-                          bytes.empty() ? 0 : static_cast<std::uint8_t>(bytes.back()),
-                          "the model gives probability zero to the " +
-                              std::to_string(bytes.size()) + " bytes pushed so far");
-  }
+  if (!(total > 0.0)) throw_no_mass();
   for (double& mass : masses) mass = std::log(mass / total);
   logprobs_ = masses;
   unconfirmed_ = unconfirmed / weights;
@@ -298,8 +306,7 @@ double ByteStream::relative_logprob() {
   return greatest + std::log(total);
 }
 
-std::vector<std::pair<ByteStream::ContextPointer, ByteStream::ContextPointer>>
-ByteStream::unscored() const {
+std::vector<std::pair<ContextPointer, ContextPointer>> ByteStream::unscored() const {
   std::vector<std::pair<ContextPointer, ContextPointer>> edges;
   for (ContextPointer c = tracker_.common_ancestor(); std::isnan(c->path_logprob());
        c = c->shared_parent()) {

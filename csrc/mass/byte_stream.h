@@ -2,7 +2,6 @@
 #ifndef NEXTBYTE_MASS_BYTE_STREAM_H_
 #define NEXTBYTE_MASS_BYTE_STREAM_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,13 +12,10 @@
 #include <vector>
 
 #include "cover/cover_tracker.h"
+#include "mass/deferral.h"
 #include "mass/mass_row.h"
 
 namespace nextbyte {
-
-inline constexpr std::size_t kEndOfText = 256;
-inline constexpr std::size_t kAlphabetSize = 257;
-using ByteLogprobs = std::array<double, kAlphabetSize>;
 
 // The exact next-byte distribution, by local renormalization over prefix-canonical sequences
 // (docs/theory.md 2): q(t|s) = p(t|s) / Z(s) over allowed t, END_OF_TEXT included iff the text may
@@ -31,11 +27,17 @@ using ByteLogprobs = std::array<double, kAlphabetSize>;
 //
 // Protocol: ask pending(); for each context, in order, hand over its row with provide(); then
 // next_byte_logprobs(). Rows of contexts that are no longer live are dropped. Copying is a fork.
+//
+// With a tolerance above 0, contexts that matter little are not asked for, and pending() is asked
+// again until it is empty: every law is then within the tolerance of the true one (12).
 class ByteStream {
  public:
   // end_tokens: ids whose probability is that of END_OF_TEXT. Throws InvalidInput if one is not a
-  // special token of the vocabulary (has bytes), or appears twice.
-  ByteStream(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> end_tokens);
+  // special token of the vocabulary (has bytes), or appears twice. tolerance: the greatest bound()
+  // of a law, 0 <= tolerance < 1, else InvalidInput.
+  ByteStream(std::shared_ptr<const Tokenizer> tokenizer,
+             std::vector<TokenId> end_tokens,
+             double tolerance = 0.0);
 
   // Appends bytes, all or none. Throws UnreachableByte (position in the stream) if one cannot
   // follow; the stream is then as it was.
@@ -44,10 +46,10 @@ class ByteStream {
   std::size_t size() const noexcept { return tracker_.size(); }
   const CoverTracker& tracker() const noexcept { return tracker_; }
 
-  using ContextPointer = std::shared_ptr<const Context>;
+  double tolerance() const noexcept { return tolerance_; }
 
   // The contexts whose rows next_byte_logprobs() still needs, parents before children; with
-  // `current` false, only those that relative_logprob() needs.
+  // `current` false, those that relative_logprob() needs, which is exact at any tolerance.
   std::vector<ContextPointer> pending(bool current = true);
   // Takes in the row of a pending context. Throws InvalidInput if it is too narrow, or has NaN or
   // +inf. It is not looked at if a fork of this stream has taken in this context's row already.
@@ -55,6 +57,11 @@ class ByteStream {
   // Nothing may be pending. Throws UnreachableByte if no live context has any weight, InvalidInput
   // if one that has any gives none to the tokens that may follow it.
   const ByteLogprobs& next_byte_logprobs();
+  // A bound on the total variation distance between the last law and the true one; 0 if it is that.
+  double bound() const noexcept { return bound_; }
+  // Bounds of the true law's probabilities, 257 each; nothing may be pending. Throws as
+  // next_byte_logprobs() does, which is to be called before.
+  void next_byte_bounds(double* lower, double* upper);
 
   // Of the model's mass after the live contexts, the share on tokens that are left out although
   // nobody knows that they cannot follow (WitnessFamily); 0 for exact families. As of the last
@@ -103,6 +110,20 @@ class ByteStream {
   static double weight(const Context& context, const Context& base) noexcept;
   // Is some known edge at or above `context` of probability zero?
   static bool weight_is_zero(const Context& context) noexcept;
+  // Why a live context has no mass yet: the context whose row its weight, or else its own mass,
+  // waits for, and that context's weight.
+  struct Standing {
+    const ContextPointer* missing;  // null if nothing is missing, or the weight is zero
+    double log_weight;              // of `missing`; of the live context, if that is null
+  };
+  Standing standing(const LiveContext& live, const Context& base) const noexcept;
+  // The masses, and the symbols of groups, only if `symbols`. Throws as next_byte_logprobs().
+  PartialLaw partial_law(bool symbols);
+  std::vector<ContextPointer> pending_within_tolerance();
+  const ByteLogprobs& lazy_logprobs();
+  // The symbols that tokens of the live context may have next.
+  void add_symbols(const LiveContext& live, std::bitset<kAlphabetSize>& symbols) const;
+  [[noreturn]] void throw_no_mass() const;
   bool push_byte(std::uint8_t byte);
 
   CoverTracker tracker_;
@@ -110,6 +131,8 @@ class ByteStream {
   std::vector<std::pair<ContextPointer, std::shared_ptr<const Row>>> rows_;  // of live contexts
   std::optional<ByteLogprobs> logprobs_;  // at the current position
   double unconfirmed_ = 0.0;
+  double tolerance_ = 0.0;
+  double bound_ = 0.0;
 };
 
 }  // namespace nextbyte

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,12 +54,16 @@ class ByteLM:
         The token each text starts with; None for none. By default the backend's.
     end_tokens : iterable of int, optional
         The tokens that mean END_OF_TEXT. By default the backend's.
+    tolerance : float, optional
+        0 <= tolerance < 1. By default 0.0: every law is exact. Above it, contexts that matter
+        little are not evaluated, and every law is within `tolerance` of the exact one in total
+        variation; the state's `bound` certifies by how much.
 
     Raises
     ------
     InvalidInputError
         The model's rows are narrower than the vocabulary, or a start or end token is out of range,
-        or an end token is an ordinary token.
+        or an end token is an ordinary token, or the tolerance is none.
 
     Examples
     --------
@@ -76,6 +81,7 @@ class ByteLM:
         *,
         start_token: int | _FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
+        tolerance: float = 0.0,
     ) -> None:
         # Special tokens behind the row's end are no loss: Gemma's files have one.
         if backend.vocab_size < tokenizer.compiled.row_size:
@@ -91,7 +97,8 @@ class ByteLM:
         self.backend = backend
         self.start_token = self._checked_start(start_token)
         self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
-        _core.ByteStream(tokenizer.compiled, list(self.end_tokens))  # checks the end tokens now
+        self.tolerance = self._checked_tolerance(tolerance)
+        self._stream(self.tolerance)  # checks the end tokens now
 
     @classmethod
     def from_function(
@@ -101,6 +108,7 @@ class ByteLM:
         *,
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
+        tolerance: float = 0.0,
     ) -> ByteLM:
         """Make a byte model from any function of token contexts.
 
@@ -113,6 +121,8 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
+        tolerance
+            As for `ByteLM`.
 
         Examples
         --------
@@ -128,7 +138,7 @@ class ByteLM:
         backend = FunctionBackend(
             fn, vocab_size=None, start_token=start_token, end_tokens=tuple(end_tokens)
         )
-        return cls(tokenizer, backend)
+        return cls(tokenizer, backend, tolerance=tolerance)
 
     @classmethod
     def from_pretrained(
@@ -136,6 +146,7 @@ class ByteLM:
         path_or_name: str | os.PathLike[str],
         *,
         ignore_added_words: bool = False,
+        tolerance: float = 0.0,
         **options: Any,  # noqa: ANN401
     ) -> ByteLM:
         """Load tokenizer and model.
@@ -147,6 +158,8 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
+        tolerance
+            As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
 
@@ -166,10 +179,15 @@ class ByteLM:
         tokenizer.verify()
         if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
-        return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
+        backend = TransformersBackend.from_pretrained(directory, **options)
+        return cls(tokenizer, backend, tolerance=tolerance)
 
     def start(
-        self, prompt: str | bytes = b"", *, bos: int | _FromBackend | None = FROM_BACKEND
+        self,
+        prompt: str | bytes = b"",
+        *,
+        bos: int | _FromBackend | None = FROM_BACKEND,
+        tolerance: float | None = None,
     ) -> ByteLMState:
         """Return a state after `prompt`, which may end anywhere, even inside a character.
 
@@ -181,6 +199,8 @@ class ByteLM:
             prompt; bytes pushed later are taken as they are.
         bos
             The token before the text instead of `start_token`; None for none.
+        tolerance
+            Of this state and its forks, instead of the model's own.
 
         Raises
         ------
@@ -188,12 +208,14 @@ class ByteLM:
             No text that the tokenizer encodes starts with these bytes (invalid UTF-8, or a byte
             that has no token); it names the position.
         InvalidInputError
-            A lone surrogate in a `str`.
+            A lone surrogate in a `str`, or a tolerance outside [0, 1).
         """
         start_token = (
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
         )
-        stream = _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens))
+        stream = self._stream(
+            self.tolerance if tolerance is None else self._checked_tolerance(tolerance)
+        )
         state = ByteLMState(self, stream, start_token)
         stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
         return state
@@ -218,6 +240,22 @@ class ByteLM:
         return self.backend.extend(
             [(None if nearest is None else nearest.branch, tokens) for nearest, tokens in requests]
         )
+
+    def _stream(self, tolerance: float) -> _core.ByteStream:
+        return _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens), tolerance)
+
+    @staticmethod
+    def _checked_tolerance(tolerance: float) -> float:
+        try:
+            value = float(tolerance)
+        except (TypeError, ValueError, OverflowError):
+            value = math.nan
+        if not 0.0 <= value < 1.0:
+            raise InvalidInputError(
+                f"tolerance must be a number with 0 <= tolerance < 1, not {tolerance!r:.80}: it "
+                "bounds a total variation distance"
+            )
+        return value
 
     def _checked_start(self, token: int | None) -> int | None:
         return None if token is None else self._checked(token, "start")

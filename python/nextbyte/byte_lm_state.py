@@ -92,6 +92,7 @@ class ByteLMState:
         self._lineage = _Lineage()
         self._held: list[Evaluated] = []
         self._lm_evaluations = 0
+        self._lm_passes = 0
 
     @property
     def start_tokens(self) -> tuple[int, ...]:
@@ -109,12 +110,17 @@ class ByteLMState:
 
     @property
     def bound(self) -> float:
-        """Bound on the total variation error of the distributions: 0.0, they are exact.
+        """Certified bound on the total variation error of the last distribution.
 
-        1.0, which says nothing, where the tokenizer's covers are only validated:
-        `unconfirmed_mass` then estimates what is missing.
+        0.0 where it is exact, never more than `tolerance`. 1.0, which says nothing, where the
+        tokenizer's covers are only validated: `unconfirmed_mass` then estimates what is missing.
         """
-        return 1.0 if self._stream.tokenizer.is_witnessed else 0.0
+        return 1.0 if self._stream.tokenizer.is_witnessed else self._stream.bound
+
+    @property
+    def tolerance(self) -> float:
+        """The greatest `bound` that a distribution may have; 0.0 if all must be exact."""
+        return self._stream.tolerance
 
     @property
     def unconfirmed_mass(self) -> float:
@@ -132,11 +138,17 @@ class ByteLMState:
         return self._lm_evaluations
 
     @property
+    def lm_passes(self) -> int:
+        """Calls of the language model that this lineage has waited for."""
+        return self._lm_passes
+
+    @property
     def logprob(self) -> float:
         """Natural log of P(a text starts with `prefix`), the prompt included.
 
         The contexts of a prompt are evaluated (in batches) the first time this is asked for; the
-        next-byte distribution does not need them.
+        next-byte distribution does not need them. Exact at any tolerance: what was put off is
+        evaluated for it.
         """
         try:
             _evaluate([self], current=False)
@@ -151,13 +163,45 @@ class ByteLMState:
         row: NDArray[np.float64] = self._lm.next_byte_logprobs([self])[0]
         return row
 
+    def next_byte_bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return bounds on the true law of the next byte, symbol by symbol.
+
+        They cost no evaluation beyond those of `next_byte_logprobs`. Where the law is exact they
+        are its probabilities, rounded down and up; where the tokenizer's covers are only validated,
+        nothing is certain, and they are 0 and 1.
+
+        Returns
+        -------
+        lower, upper : ndarray, shape (257,), float64
+            Probabilities (no logarithms): ``lower <= true law <= upper``.
+
+        Raises
+        ------
+        BackendError, InvalidInputError, UnreachableByteError
+            As `next_byte_logprobs`.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> lm = nb.ByteLM.from_pretrained("smollm2-135m", tolerance=1e-3)
+        >>> state = lm.start("An apple a day keeps the doc")
+        >>> lower, upper = state.next_byte_bounds()
+        >>> bool((upper - lower).max() <= 2 * state.bound + 1e-12)
+        True
+        """
+        self.next_byte_logprobs()
+        lower, upper = np.zeros(ALPHABET_SIZE), np.ones(ALPHABET_SIZE)
+        if not self._stream.tokenizer.is_witnessed:
+            self._stream.next_byte_bounds(lower, upper)
+        return lower, upper
+
     def push(self, data: bytes) -> None:
         """Append bytes, all or none.
 
         Raises
         ------
         UnreachableByteError
-            A byte has probability zero; `position` counts from the start of the text.
+            A byte has probability zero for certain; `position` counts from the start of the text.
         """
         # Bytes go straight through: this is called once a byte.
         self._stream.push(data if type(data) is bytes else as_bytes(data, name="data"))
@@ -168,6 +212,7 @@ class ByteLMState:
         other._lineage = self._lineage
         other._held = list(self._held)
         other._lm_evaluations = self._lm_evaluations
+        other._lm_passes = self._lm_passes
         return other
 
     def rollback(self, n: int) -> None:
@@ -230,6 +275,7 @@ class ByteLMState:
                 last.release()
                 self._lineage.add(parent, last)
             self._lm_evaluations += len(batch)
+            self._lm_passes += 1
         del last  # it carried the prefix from batch to batch
 
 
@@ -252,24 +298,35 @@ def evaluate_states(states: Sequence[ByteLMState], *, current: bool) -> None:
 
 
 def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
-    """Get every row that the states still need, in one batch; forks share theirs."""
-    wanted: dict[int, tuple[_core.Context, list[ByteLMState]]] = {}
-    for state in {id(state): state for state in states}.values():
-        for context in state._stream.pending(current=current):  # noqa: SLF001
-            wanted.setdefault(context.id, (context, []))[1].append(state)
-    for evaluated, context, owners in _read(wanted):
-        row = evaluated.branch.logits
-        count = len(owners)
-        _core.provide_rows(
-            [state._stream for state in owners],  # noqa: SLF001
-            [context] * count,
-            [row] * count,
-        )
-        evaluated.release()
-    if wanted:
+    """Get every row that the states still need, in one batch; forks share theirs.
+
+    States with a tolerance learn from rows which others they can do without, and ask again.
+    """
+    asking = list({id(state): state for state in states}.values())
+    while asking:
+        wanted: dict[int, tuple[_core.Context, list[ByteLMState]]] = {}
+        again = []
+        for state in asking:
+            pending = state._stream.pending(current=current)  # noqa: SLF001
+            for context in pending:
+                wanted.setdefault(context.id, (context, []))[1].append(state)
+            if pending and current and state.tolerance > 0.0:
+                again.append(state)
+        if not wanted:
+            return
+        for evaluated, context, owners in _read(wanted):
+            row = evaluated.branch.logits
+            count = len(owners)
+            _core.provide_rows(
+                [state._stream for state in owners],  # noqa: SLF001
+                [context] * count,
+                [row] * count,
+            )
+            evaluated.release()
         for state in states:
             state._hold()  # noqa: SLF001
             state._lineage.trim()  # noqa: SLF001
+        asking = again
 
 
 def _read(
@@ -288,6 +345,8 @@ def _read(
         return found
     lm = missing[0][1][0]._lm  # noqa: SLF001
     branches = lm.extend([(ancestor, tokens) for _, _, ancestor, tokens in missing])
+    for state in {id(state): state for _, owners, _, _ in missing for state in owners}.values():
+        state._lm_passes += 1  # noqa: SLF001
     for (context, owners, _, tokens), branch in zip(missing, branches, strict=True):
         # Parents come first, so the nearest ancestor may be one of this very batch.
         ancestor = None if context.parent is None else owners[0]._nearest(context.parent)[0]  # noqa: SLF001

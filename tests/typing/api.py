@@ -39,6 +39,9 @@ def language_models(tokenizer: nb.Tokenizer, backend: nb.Backend, path: Path) ->
         nb.ByteLM.from_function(tokenizer, logits, start_token=0, end_tokens=(1, 2)),
         nb.ByteLM.from_pretrained("smollm2-135m"),
         nb.ByteLM.from_pretrained(path),
+        nb.ByteLM(tokenizer, backend, tolerance=1e-3),
+        nb.ByteLM.from_function(tokenizer, logits, tolerance=1e-3),
+        nb.ByteLM.from_pretrained(path, tolerance=1e-3),
     ]
 
 
@@ -54,6 +57,16 @@ def states(lm: nb.ByteLM) -> nb.ByteState:
     assert_type(state.lm_evaluations, int)
     assert_type(lm.next_byte_logprobs([state, twin]), NDArray[np.float64])
     return twin
+
+
+def lazy(lm: nb.ByteLM) -> float:
+    state = lm.start("An apple a day", tolerance=1e-3)
+    lower, upper = state.next_byte_bounds()
+    assert_type(lower, NDArray[np.float64])
+    assert_type(upper, NDArray[np.float64])
+    assert_type(state.tolerance, float)
+    assert_type(state.lm_passes, int)
+    return lm.tolerance
 
 
 def sampling(lm: nb.ByteLM) -> str:
