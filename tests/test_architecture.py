@@ -48,7 +48,7 @@ PYTHON_FLOORS = (
     {"tokenizer_report"},
     {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
-    {"byte_model", "cover"},
+    {"byte_model", "cover", "segments"},
     {"byte_lm", "byte_lm_state", "generation", "token_walk", "warping"},
     {"stream_sampler"},
     {"token_generation"},

@@ -22,7 +22,7 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
-using ContextPointer = std::shared_ptr<Context>;
+using PythonContext = std::shared_ptr<Context>;
 using Integers = nb::ndarray<std::int64_t, nb::numpy, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Doubles = nb::ndarray<double, nb::numpy, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
@@ -56,7 +56,7 @@ void register_healing(nb::module_& m) {
           const nb::gil_scoped_release released;
           posterior = cover_posterior(stream);
         }
-        std::vector<ContextPointer> contexts;
+        std::vector<PythonContext> contexts;
         for (const auto& context : posterior.contexts) {
           contexts.push_back(std::const_pointer_cast<Context>(context));
         }
@@ -80,7 +80,7 @@ void register_healing(nb::module_& m) {
       m, "TokenWalk", "The law of the next token after a context, a token at a time.")
       .def(
           "__init__",
-          [](TokenWalk* self, const ByteStream& stream, const ContextPointer& context) {
+          [](TokenWalk* self, const ByteStream& stream, const PythonContext& context) {
             new (self) TokenWalk(stream, context);
           },
           nb::arg("stream"),

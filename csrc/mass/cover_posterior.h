@@ -12,7 +12,7 @@ namespace nextbyte {
 // One entry for each cover of positive probability, in order of live context and rank. They can be
 // as many as there are tokens, so a cover is a place in three arrays.
 struct CoverPosterior {
-  std::vector<ByteStream::ContextPointer> contexts;
+  std::vector<ContextPointer> contexts;
   std::vector<std::uint32_t> owners;  // indices in `contexts`
   std::vector<TokenId> tokens;        // the last one; kNoToken where the context itself is a cover
   std::vector<double> log_weights;    // natural logs; the weights sum to one

@@ -14,7 +14,7 @@ constexpr Rank kBlock = 256;  // ranks that a draw passes over at once
 
 }  // namespace
 
-TokenWalk::TokenWalk(const ByteStream& stream, const ByteStream::ContextPointer& context)
+TokenWalk::TokenWalk(const ByteStream& stream, const ContextPointer& context)
     : tokenizer_(stream.tracker().shared_tokenizer()),
       end_tokens_(stream.end_tokens()),
       state_(context->state()),

@@ -20,7 +20,7 @@ namespace nextbyte {
 class TokenWalk {
  public:
   // Begins at a live context of the stream, with its row if the stream has it.
-  TokenWalk(const ByteStream& stream, const ByteStream::ContextPointer& context);
+  TokenWalk(const ByteStream& stream, const ContextPointer& context);
 
   bool has_row() const noexcept { return row_ != nullptr; }
   // Throws InvalidInput if the row is no row, or gives no mass to what may follow.

@@ -12,6 +12,7 @@ from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.models.resolve import resolve_model
+from nextbyte.segments import close_segments
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.backends import Backend, Branch
+    from nextbyte.segments import Segment
 
 
 class _FromBackend:
@@ -186,6 +188,7 @@ class ByteLM:
         self,
         prompt: str | bytes = b"",
         *,
+        segments: Sequence[Segment] | None = None,
         bos: int | _FromBackend | None = FROM_BACKEND,
         tolerance: float | None = None,
     ) -> ByteLMState:
@@ -197,8 +200,13 @@ class ByteLM:
             Ordinary text or bytes; the spelling of a special token in it is ordinary text too.
             Where the tokenizer normalizes texts (NFC), the state's `prefix` is the normalized
             prompt; bytes pushed later are taken as they are.
+        segments
+            Instead of a prompt: texts, and between them special tokens by id, one or a sequence of
+            them. A text before a special token is complete, and so is read as its own encoding; the
+            last text is open, as a prompt is. The state's `prefix` and `logprob` are those of the
+            open text, given all that is before it.
         bos
-            The token before the text instead of `start_token`; None for none.
+            The token before all of that instead of `start_token`; None for none.
         tolerance
             Of this state and its forks, instead of the model's own.
 
@@ -208,7 +216,17 @@ class ByteLM:
             No text that the tokenizer encodes starts with these bytes (invalid UTF-8, or a byte
             that has no token); it names the position.
         InvalidInputError
-            A lone surrogate in a `str`, or a tolerance outside [0, 1).
+            A lone surrogate in a `str`, or a tolerance outside [0, 1); a segment that is neither
+            text nor special tokens, or a closed one that is no complete text.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
+        >>> turn, end = 1, 2  # <|im_start|>, <|im_end|>
+        >>> state = lm.start(segments=[turn, "user <|im_end|>", end, turn, "as"])
+        >>> state.prefix, state.start_tokens[:3]
+        (b'as', (0, 1, 4093))
         """
         start_token = (
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
@@ -216,8 +234,15 @@ class ByteLM:
         stream = self._stream(
             self.tolerance if tolerance is None else self._checked_tolerance(tolerance)
         )
-        state = ByteLMState(self, stream, start_token)
-        stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
+        before: tuple[int, ...] = () if start_token is None else (start_token,)
+        text = as_bytes(prompt, name="prompt")
+        if segments is not None:
+            if text:
+                raise InvalidInputError("give a prompt or segments, not both")
+            closed, text = close_segments(self.tokenizer, segments)
+            before += tuple(self._checked(token, "segment's") for token in closed)
+        state = ByteLMState(self, stream, before)
+        stream.push(self.tokenizer.normalize(text))
         return state
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:

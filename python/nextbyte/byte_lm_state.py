@@ -84,10 +84,10 @@ class _Lineage:
 class ByteLMState:
     """A position in a text under a `ByteLM`; see `nextbyte.ByteState`. Made by `ByteLM.start`."""
 
-    def __init__(self, lm: Reader, stream: _core.ByteStream, start_token: int | None) -> None:
+    def __init__(self, lm: Reader, stream: _core.ByteStream, start_tokens: tuple[int, ...]) -> None:
         self._lm = lm
         self._stream = stream
-        self._start_token = start_token
+        self._start_tokens = start_tokens
         # A context stays evaluated while some state holds it, or one below it.
         self._lineage = _Lineage()
         self._held: list[Evaluated] = []
@@ -96,8 +96,8 @@ class ByteLMState:
 
     @property
     def start_tokens(self) -> tuple[int, ...]:
-        """The tokens before the text."""
-        return () if self._start_token is None else (self._start_token,)
+        """The tokens before the text: the start token, and closed segments."""
+        return self._start_tokens
 
     def belongs_to(self, lm: Reader) -> bool:
         """Say whether this state was made by `lm`."""
@@ -208,7 +208,7 @@ class ByteLMState:
 
     def fork(self) -> ByteLMState:
         """Return an independent state at the same position; history and KV cache are shared."""
-        other = ByteLMState(self._lm, self._stream.fork(), self._start_token)
+        other = ByteLMState(self._lm, self._stream.fork(), self._start_tokens)
         other._lineage = self._lineage
         other._held = list(self._held)
         other._lm_evaluations = self._lm_evaluations
@@ -234,9 +234,7 @@ class ByteLMState:
             if context.parent is not None:
                 tokens.append(context.token)
             context = context.parent
-        if self._start_token is not None:
-            tokens.append(self._start_token)
-        return None, tokens[::-1]
+        return None, [*self._start_tokens, *tokens[::-1]]
 
     def _request(self, context: _core.Context) -> tuple[Evaluated | None, list[int]]:
         """Return what the backend has to read for the row of a context.
@@ -245,7 +243,7 @@ class ByteLMState:
         back since.
         """
         if context.parent is None:
-            return None, [] if self._start_token is None else [self._start_token]
+            return None, list(self._start_tokens)
         ancestor, tokens = self._nearest(context.parent)
         return ancestor, [*tokens, context.token]
 
