@@ -8,6 +8,7 @@ from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
 from nextbyte.cover import Cover
 from nextbyte.healing import Healing, heal
+from nextbyte.infill import Infill, infill
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.tokenizer import Tokenizer
 
@@ -22,11 +23,13 @@ __all__ = [
     "Cover",
     "Generation",
     "Healing",
+    "Infill",
     "SamplingParams",
     "Tokenizer",
     "errors",
     "generate",
     "heal",
+    "infill",
     "simd",
     "stream",
 ]

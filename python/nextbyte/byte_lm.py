@@ -190,6 +190,7 @@ class ByteLM:
         *,
         segments: Sequence[Segment] | None = None,
         bos: int | _FromBackend | None = FROM_BACKEND,
+        end_tokens: Iterable[int] | None = None,
         tolerance: float | None = None,
     ) -> ByteLMState:
         """Return a state after `prompt`, which may end anywhere, even inside a character.
@@ -207,6 +208,8 @@ class ByteLM:
             open text, given all that is before it.
         bos
             The token before all of that instead of `start_token`; None for none.
+        end_tokens
+            The tokens that mean END_OF_TEXT instead of the model's own.
         tolerance
             Of this state and its forks, instead of the model's own.
 
@@ -232,7 +235,8 @@ class ByteLM:
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
         )
         stream = self._stream(
-            self.tolerance if tolerance is None else self._checked_tolerance(tolerance)
+            self.tolerance if tolerance is None else self._checked_tolerance(tolerance),
+            None if end_tokens is None else [self._checked(token, "end") for token in end_tokens],
         )
         before: tuple[int, ...] = () if start_token is None else (start_token,)
         text = as_bytes(prompt, name="prompt")
@@ -266,8 +270,9 @@ class ByteLM:
             [(None if nearest is None else nearest.branch, tokens) for nearest, tokens in requests]
         )
 
-    def _stream(self, tolerance: float) -> _core.ByteStream:
-        return _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens), tolerance)
+    def _stream(self, tolerance: float, ends: list[int] | None = None) -> _core.ByteStream:
+        ends = list(self.end_tokens) if ends is None else ends
+        return _core.ByteStream(self.tokenizer.compiled, ends, tolerance)
 
     @staticmethod
     def _checked_tolerance(tolerance: float) -> float:

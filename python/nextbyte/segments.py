@@ -5,6 +5,9 @@ texts but the last are complete, and a complete text has one encoding, its own: 
 special ones are the fixed beginning of every context, as a start token is. Only the last text may
 go on; its covers, and the law of what follows, are those of a text by itself (docs/theory.md 2).
 
+Where the tokenizer puts a blank in front of every text (SentencePiece), each text gets one, except
+a `Continued` one: code models with such tokenizers read what follows the gap so.
+
 Special tokens come in as numbers only. Text is text: the spelling of a special token in it, a
 user's literal `<fim_middle>` say, is spelled by ordinary tokens.
 """
@@ -12,7 +15,8 @@ user's literal `<fim_middle>` say, is spelled by ordinary tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
@@ -22,9 +26,20 @@ from nextbyte.text_input import as_bytes
 if TYPE_CHECKING:
     from nextbyte.tokenizer import Tokenizer
 
-__all__ = ["Segment", "close_segments"]
+__all__ = ["Continued", "Segment", "close_segments"]
 
-Segment: TypeAlias = str | bytes | int | Sequence[int]
+_MARK: Final = "\u263a".encode()
+"""A character that merges with nothing: the trick of Code Llama's own code, and of Mistral's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A complete text that gets no blank in front, as if it went on from another."""
+
+    text: str | bytes
+
+
+Segment: TypeAlias = str | bytes | Continued | int | Sequence[int]
 """Text, or special tokens by id."""
 
 
@@ -49,6 +64,17 @@ def close_segments(
     text = b""
     first = 0  # the number of the segment that the text began with
     for number, segment in enumerate(segments):
+        if isinstance(segment, Continued):
+            if (
+                text
+                or not number + 1 < len(segments)
+                or isinstance(segments[number + 1], str | bytes)
+            ):
+                raise InvalidInputError(
+                    f"segment {number} is a continued text, so it must stand between special tokens"
+                )
+            tokens += _encoded_without_lead(tokenizer, segment, number)
+            continue
         if isinstance(segment, str | bytes):
             first = first if text else number
             text += as_bytes(segment, name=f"segment {number}")
@@ -70,6 +96,19 @@ def _encoded(tokenizer: Tokenizer, text: bytes, number: int) -> list[int]:
         ) from error
 
 
+def _encoded_without_lead(tokenizer: Tokenizer, segment: Continued, number: int) -> list[int]:
+    text = as_bytes(segment.text, name=f"segment {number}")
+    if not tokenizer.compiled.lead:
+        return _encoded(tokenizer, text, number) if text else []
+    mark = tokenizer.encode(_MARK)
+    tokens = _encoded(tokenizer, _MARK + text, number)
+    if tokens[: len(mark)] != mark:
+        raise InvalidInputError(
+            f"segment {number}: this tokenizer cannot read a text without a blank in front"
+        )
+    return tokens[len(mark) :]
+
+
 def _special(tokenizer: Tokenizer, segment: int | Sequence[int], number: int) -> list[int]:
     found = [segment] if isinstance(segment, int | np.integer) else segment
     if not isinstance(found, Sequence | np.ndarray):
@@ -80,10 +119,11 @@ def _special(tokenizer: Tokenizer, segment: int | Sequence[int], number: int) ->
     for token in found:
         if isinstance(token, bool) or not isinstance(token, int | np.integer) or token < 0:
             raise InvalidInputError(f"segment {number}: {token!r:.80} is no token id")
-        if token < tokenizer.vocab_size and tokenizer.token_bytes(int(token)):
+        spelled = tokenizer.token_bytes(int(token)) if token < tokenizer.vocab_size else b""
+        if spelled and spelled not in tokenizer.added_words:
             raise InvalidInputError(
                 f"segment {number}: token {token} is the ordinary token "
-                f"{tokenizer.token_bytes(int(token))!r}; give its text instead"
+                f"{spelled!r}; give its text instead"
             )
         tokens.append(int(token))
     return tokens

@@ -90,6 +90,15 @@ def healing(lm: nb.ByteLM) -> list[int]:
     return posterior.token_ids(posterior.best)
 
 
+def infilling(lm: nb.ByteLM) -> bytes:
+    state = lm.start(segments=[1, "closed", [2, 3], b"open"])
+    assert_type(state.start_tokens, tuple[int, ...])
+    found = nb.infill(lm, "def f(", b"\n", typed="x", order="spm", files=[("a.py", b"")])
+    assert_type(found, nb.Infill)
+    assert_type([candidate.suffix_logprob for candidate in found.candidates], list[float])
+    return found.middle
+
+
 def impossible(state: nb.ByteState) -> tuple[int, int] | None:
     try:
         state.push(b"\xff")
