@@ -84,6 +84,7 @@ void register_byte_stream(nb::module_& m) {
           },
           nb::arg("data"))
       .def("rollback", &ByteStream::rollback, nb::arg("count"))
+      .def_prop_ro("end_tokens", &ByteStream::end_tokens)
       .def("__len__", &ByteStream::size)
       .def_prop_ro("prefix",
                    [](const ByteStream& s) {

@@ -76,6 +76,14 @@ void register_healing(nb::module_& m) {
       "The contexts, and of each cover its place there, its last token (-1: the context itself) "
       "and log weight.");
 
+  m.def(
+      "anchor",
+      [](const ByteStream& stream) { stream.tracker().base().set_path_logprob(0.0); },
+      nb::arg("stream"),
+      nb::sig("def anchor(stream: ByteStream) -> None"),
+      "Counts the base's own probability as one, for this stream and all its relatives: "
+      "base_logprob() is relative to it from here on, and asks for no row above it.");
+
   nb::class_<TokenWalk>(
       m, "TokenWalk", "The law of the next token after a context, a token at a time.")
       .def(

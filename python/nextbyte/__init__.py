@@ -9,6 +9,7 @@ from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
 from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
 from nextbyte.healing import Healing, heal
+from nextbyte.infill import Infill, infill
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
 from nextbyte.tokenizer import Tokenizer
@@ -25,6 +26,7 @@ __all__ = [
     "Cover",
     "Generation",
     "Healing",
+    "Infill",
     "SamplingParams",
     "ScoredWindow",
     "Tokenizer",
@@ -32,6 +34,7 @@ __all__ = [
     "errors",
     "generate",
     "heal",
+    "infill",
     "loglikelihood",
     "score",
     "score_windows",

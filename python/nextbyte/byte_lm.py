@@ -13,7 +13,8 @@ from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.look_ahead import checked_share
 from nextbyte.models.resolve import resolve_model
-from nextbyte.state_codec import SavedState, decode_state, encode_state
+from nextbyte.segments import close_segments
+from nextbyte.state_codec import decode_state
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.backends import Backend, Branch
+    from nextbyte.segments import Segment
 
 
 class _FromBackend:
@@ -198,7 +200,9 @@ class ByteLM:
         self,
         prompt: str | bytes = b"",
         *,
+        segments: Sequence[Segment] | None = None,
         bos: int | _FromBackend | None = FROM_BACKEND,
+        end_tokens: Iterable[int] | None = None,
         tolerance: float | None = None,
     ) -> ByteLMState:
         """Return a state after `prompt`, which may end anywhere, even inside a character.
@@ -209,8 +213,15 @@ class ByteLM:
             Ordinary text or bytes; the spelling of a special token in it is ordinary text too.
             Where the tokenizer normalizes texts (NFC), the state's `prefix` is the normalized
             prompt; bytes pushed later are taken as they are.
+        segments
+            Instead of a prompt: texts, and between them special tokens by id, one or a sequence of
+            them. A text before a special token is complete, and so is read as its own encoding; the
+            last text is open, as a prompt is. The state's `prefix` and `logprob` are those of the
+            open text, given all that is before it.
         bos
-            The token before the text instead of `start_token`; None for none.
+            The token before all of that instead of `start_token`; None for none.
+        end_tokens
+            The tokens that mean END_OF_TEXT instead of the model's own.
         tolerance
             Of this state and its forks, instead of the model's own.
 
@@ -220,16 +231,34 @@ class ByteLM:
             No text that the tokenizer encodes starts with these bytes (invalid UTF-8, or a byte
             that has no token); it names the position.
         InvalidInputError
-            A lone surrogate in a `str`, or a tolerance outside [0, 1).
+            A lone surrogate in a `str`, or a tolerance outside [0, 1); a segment that is neither
+            text nor special tokens, or a closed one that is no complete text.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
+        >>> turn, end = 1, 2  # <|im_start|>, <|im_end|>
+        >>> state = lm.start(segments=[turn, "user <|im_end|>", end, turn, "as"])
+        >>> state.prefix, state.start_tokens[:3]
+        (b'as', (0, 1, 4093))
         """
         start_token = (
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
         )
         stream = self._stream(
-            self.tolerance if tolerance is None else self._checked_tolerance(tolerance)
+            self.tolerance if tolerance is None else self._checked_tolerance(tolerance),
+            None if end_tokens is None else [self._checked(token, "end") for token in end_tokens],
         )
-        state = ByteLMState(self, stream, start_token, self.look_ahead)
-        stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
+        before: tuple[int, ...] = () if start_token is None else (start_token,)
+        text = as_bytes(prompt, name="prompt")
+        if segments is not None:
+            if text:
+                raise InvalidInputError("give a prompt or segments, not both")
+            closed, text = close_segments(self.tokenizer, segments)
+            before += tuple(self._checked(token, "segment's") for token in closed)
+        state = ByteLMState(self, stream, before, self.look_ahead)
+        stream.push(self.tokenizer.normalize(text))
         return state
 
     def restore(self, data: bytes) -> ByteLMState:
@@ -241,7 +270,7 @@ class ByteLM:
         ------
         InvalidInputError
             The bytes are no saved state, damaged, of another version, or of a model with another
-            tokenizer or other end tokens.
+            tokenizer.
         UnreachableByteError
             The prefix cannot be read here: the tokens are the same, but not how text is split.
 
@@ -260,19 +289,11 @@ class ByteLM:
                 f"{saved.fingerprint.hex()[:12]}, here {self.tokenizer.fingerprint[:12]}): restore "
                 "it with a model that has the same"
             )
-        if saved.end_tokens != self.end_tokens:
-            raise InvalidInputError(
-                f"the state was saved with the end tokens {list(saved.end_tokens)}, this model has "
-                f"{list(self.end_tokens)}: make it with end_tokens=..."
-            )
-        state = self.start(bos=saved.start_token)
+        stream = self._stream(self._checked_tolerance(saved.tolerance), saved.end_tokens)
+        start = tuple(self._checked(token, "start") for token in saved.start_tokens)
+        state = ByteLMState(self, stream, start, self.look_ahead)
         state.push(saved.prefix)  # as it is: it was normalized when it was a prompt
         return state
-
-    def saved(self, prefix: bytes, start_token: int | None) -> bytes:
-        """Return a saved state of this model (for `ByteLMState.to_bytes`)."""
-        fingerprint = bytes.fromhex(self.tokenizer.fingerprint)
-        return encode_state(SavedState(fingerprint, start_token, self.end_tokens, prefix))
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
         """Return the laws of the next byte of many states, shape (n, 257), from one batch.
@@ -310,8 +331,9 @@ class ByteLM:
             [(None if nearest is None else nearest.branch, tokens) for nearest, tokens in requests]
         )
 
-    def _stream(self, tolerance: float) -> _core.ByteStream:
-        return _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens), tolerance)
+    def _stream(self, tolerance: float, ends: Sequence[int] | None = None) -> _core.ByteStream:
+        ends = self.end_tokens if ends is None else ends
+        return _core.ByteStream(self.tokenizer.compiled, list(ends), tolerance)
 
     @staticmethod
     def _checked_tolerance(tolerance: float) -> float:

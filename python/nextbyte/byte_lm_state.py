@@ -12,6 +12,7 @@ from nextbyte import _core
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError
 from nextbyte.look_ahead import AheadContexts
+from nextbyte.state_codec import SavedState, encode_state
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.backends import Branch
+    from nextbyte.tokenizer import Tokenizer
 
 _SCORED_AT_ONCE: Final = 128
 """Contexts per batch when the absolute probability of a prompt is asked for."""
@@ -61,8 +63,9 @@ class Reader(Protocol):
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
         """Return the laws of states of this model, shape (n, 257)."""
 
-    def saved(self, prefix: bytes, start_token: int | None) -> bytes:
-        """Return a saved state of this model."""
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What the states' bytes are read with."""
 
 
 class _Lineage:
@@ -93,13 +96,13 @@ class ByteLMState:
         self,
         lm: Reader,
         stream: _core.ByteStream,
-        start_token: int | None,
+        start_tokens: tuple[int, ...],
         look_ahead: float | None = None,
     ) -> None:
         self._lm = lm
         self._look_ahead = look_ahead
         self._stream = stream
-        self._start_token = start_token
+        self._start_tokens = start_tokens
         # A context stays evaluated while some state holds it, or one below it.
         self._lineage = _Lineage()
         self._held: list[Evaluated] = []
@@ -108,8 +111,8 @@ class ByteLMState:
 
     @property
     def start_tokens(self) -> tuple[int, ...]:
-        """The tokens before the text."""
-        return () if self._start_token is None else (self._start_token,)
+        """The tokens before the text: the start token, and closed segments."""
+        return self._start_tokens
 
     def belongs_to(self, lm: Reader) -> bool:
         """Say whether this state was made by `lm`."""
@@ -225,7 +228,7 @@ class ByteLMState:
 
     def fork(self) -> ByteLMState:
         """Return an independent state at the same position; history and KV cache are shared."""
-        other = ByteLMState(self._lm, self._stream.fork(), self._start_token, self._look_ahead)
+        other = ByteLMState(self._lm, self._stream.fork(), self._start_tokens, self._look_ahead)
         other._lineage = self._lineage
         other._held = list(self._held)
         other._lm_evaluations = self._lm_evaluations
@@ -235,10 +238,14 @@ class ByteLMState:
     def to_bytes(self) -> bytes:
         """Return this position in the text as bytes; `ByteLM.restore` makes a state of them again.
 
-        They hold the prefix, the start token and the end tokens, and say which tokenizer they
-        belong to; neither rows nor keys and values, nor bytes that a rollback could go beyond.
+        They hold the prefix, the tokens before it, the end tokens and the tolerance, and say which
+        tokenizer they belong to; neither rows nor keys and values, nor bytes that a rollback could go beyond.
         """
-        return self._lm.saved(self.prefix, self._start_token)
+        fingerprint = bytes.fromhex(self._lm.tokenizer.fingerprint)
+        ends = tuple(self._stream.end_tokens)
+        return encode_state(
+            SavedState(fingerprint, self._start_tokens, ends, self.tolerance, self.prefix)
+        )
 
     def rollback(self, n: int) -> None:
         """Take back the last `n` bytes. Their contexts are evaluated again if they come back."""
@@ -261,9 +268,7 @@ class ByteLMState:
             if context.parent is not None:
                 tokens.append(context.token)
             context = context.parent
-        if self._start_token is not None:
-            tokens.append(self._start_token)
-        return None, tokens[::-1]
+        return None, [*self._start_tokens, *tokens[::-1]]
 
     def _request(self, context: _core.Context) -> tuple[Evaluated | None, list[int]]:
         """Return what the backend has to read for the row of a context.
@@ -272,7 +277,7 @@ class ByteLMState:
         back since.
         """
         if context.parent is None:
-            return None, [] if self._start_token is None else [self._start_token]
+            return None, list(self._start_tokens)
         ancestor, tokens = self._nearest(context.parent)
         return ancestor, [*tokens, context.token]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from nextbyte.byte_lm_state import ByteLMState
     from nextbyte.cover import Cover
+    from nextbyte.segments import Segment
     from nextbyte.token_walk import CoverWeights
 
 __all__ = ["Healing", "heal"]
@@ -88,7 +89,7 @@ class Healing:
         return self._cover(int(np.searchsorted(cumulative, uniform, side="right")))
 
     def token_ids(self, cover: Cover) -> list[int]:
-        """Return the tokens that a language model reads: start token, `base_tokens`, the cover's."""
+        """Return all tokens that a language model reads: start token, base, the cover's."""
         return [*self._state.start_tokens, *self.base_tokens, *cover.tokens]
 
     @cached_property
@@ -128,7 +129,9 @@ class _Covers(Sequence["Cover"]):
         return make(int(order[index]))
 
 
-def heal(lm: ByteLM, prompt: str | bytes) -> Healing:
+def heal(
+    lm: ByteLM, prompt: str | bytes = b"", *, segments: Sequence[Segment] | None = None
+) -> Healing:
     """Return the posterior over the cover encodings of a prompt.
 
     Parameters
@@ -136,6 +139,8 @@ def heal(lm: ByteLM, prompt: str | bytes) -> Healing:
     lm : ByteLM
     prompt : str or bytes
         It may end anywhere, inside a character too. Nothing in it is read as a special token.
+    segments : sequence, optional
+        Instead of a prompt, as for `ByteLM.start`: the last text is healed.
 
     Returns
     -------
@@ -164,6 +169,6 @@ def heal(lm: ByteLM, prompt: str | bytes) -> Healing:
         raise InvalidInputError(
             f"heal needs a ByteLM, not {type(lm).__name__}: covers are of tokens"
         )
-    state = lm.start(prompt)
+    state = lm.start(prompt, segments=segments)
     (weights,) = weigh_covers([state], current=False)
     return Healing(lm, state, weights)

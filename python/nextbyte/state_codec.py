@@ -1,8 +1,8 @@
 """A saved state as bytes: the text so far and what it was read with, versioned and checked.
 
-Layout, little endian: magic; version, uint16; SHA-256 of the tokenizer; start token, int64, -1 for
-none; number of end tokens, uint32, and each, uint32; length of the prefix, uint64, and its bytes;
-SHA-256 of all that. Rows, keys and values are not saved: they are computed again on demand.
+Layout, little endian: magic; version, uint16; SHA-256 of the tokenizer; tolerance, float64; how
+many tokens are before the text and how many end it, uint32, and each of them, uint32; length of the
+prefix, uint64, and its bytes; SHA-256 of all that. Rows, keys and values are not saved: they are computed again on demand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["SavedState", "decode_state", "encode_state"]
 VERSION: Final = 1
 _MAGIC: Final = b"nextbyte state\n"
 _VERSION: Final = struct.Struct("<H")
-_HEAD: Final = struct.Struct("<32sqI")
+_HEAD: Final = struct.Struct("<32sdII")
 _DIGEST: Final = 32
 
 
@@ -31,17 +31,20 @@ class SavedState:
     ----------
     fingerprint : bytes
         SHA-256 of the tokenizer, 32 bytes.
-    start_token : int or None
-        The token before the text.
+    start_tokens : tuple of int
+        The tokens before the text.
     end_tokens : tuple of int
         The tokens that mean END_OF_TEXT.
+    tolerance : float
+        The greatest bound that a law may have.
     prefix : bytes
         The text so far.
     """
 
     fingerprint: bytes
-    start_token: int | None
+    start_tokens: tuple[int, ...]
     end_tokens: tuple[int, ...]
+    tolerance: float
     prefix: bytes
 
 
@@ -50,18 +53,18 @@ def encode_state(state: SavedState) -> bytes:
 
     Examples
     --------
-    >>> state = SavedState(bytes(32), None, (2,), b"An apple")
+    >>> state = SavedState(bytes(32), (), (2,), 0.0, b"An apple")
     >>> decode_state(encode_state(state)) == state
     True
     """
-    start = -1 if state.start_token is None else state.start_token
-    count = len(state.end_tokens)
+    tokens = (*state.start_tokens, *state.end_tokens)
+    counts = (len(state.start_tokens), len(state.end_tokens))
     body = b"".join(
         [
             _MAGIC,
             _VERSION.pack(VERSION),
-            _HEAD.pack(state.fingerprint, start, count),
-            struct.pack(f"<{count}IQ", *state.end_tokens, len(state.prefix)),
+            _HEAD.pack(state.fingerprint, state.tolerance, *counts),
+            struct.pack(f"<{len(tokens)}IQ", *tokens, len(state.prefix)),
             state.prefix,
         ]
     )
@@ -92,13 +95,15 @@ def decode_state(data: bytes) -> SavedState:
         if hashlib.sha256(body).digest() != digest:
             raise InvalidInputError("the saved state is damaged: its checksum does not match")
         place += _VERSION.size
-        fingerprint, start, count = _HEAD.unpack_from(body, place)
+        fingerprint, tolerance, starts, ends = _HEAD.unpack_from(body, place)
         place += _HEAD.size
-        tail = struct.Struct(f"<{count}IQ")
-        *end_tokens, length = tail.unpack_from(body, place)
+        tail = struct.Struct(f"<{starts + ends}IQ")
+        *tokens, length = tail.unpack_from(body, place)
         place += tail.size
     except struct.error as error:
         raise InvalidInputError("the saved state is damaged: it is too short") from error
-    if len(body) != place + length or start < -1:
+    if len(body) != place + length:
         raise InvalidInputError("the saved state is damaged: its fields do not fit")
-    return SavedState(fingerprint, None if start < 0 else start, tuple(end_tokens), body[place:])
+    return SavedState(
+        fingerprint, tuple(tokens[:starts]), tuple(tokens[starts:]), tolerance, body[place:]
+    )

@@ -75,7 +75,8 @@ def weigh_covers(states: Sequence[ByteLMState], *, current: bool) -> list[CoverW
     """
     found = []
     try:
-        evaluate_states(states, current=current)
+        # What weights of covers need is exact at any tolerance; what a law needs is not.
+        evaluate_states(states, current=current and all(s.tolerance == 0.0 for s in states))
         for state in states:
             contexts, owners, tokens, weights = _core.cover_posterior(state._stream)  # noqa: SLF001
             base = _deepest_common(contexts)

@@ -261,6 +261,12 @@ class Tokenizer(TokenizerInspection, TokenizerRows):
         """Content and id of every added token."""
         return dict(self._description.special_tokens)
 
+    @property
+    def added_words(self) -> dict[bytes, int]:
+        """Spelling and id of the added tokens that are read out of text: those that are words."""
+        tokens = self._description.token_bytes
+        return {tokens[token]: token for token in self._description.added_tokens}
+
     def encode(self, text: str | bytes) -> list[int]:
         """Return the tokenizer's own token ids of a complete text.
 

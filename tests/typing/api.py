@@ -84,11 +84,20 @@ def sampling(lm: nb.ByteLM) -> str:
 def healing(lm: nb.ByteLM) -> list[int]:
     posterior = nb.heal(lm, "Once upo")
     assert_type(posterior.covers[0], nb.Cover)
-    assert_type(posterior.covers[:2], list[nb.Cover])
+    assert_type(list(posterior.covers[:2]), list[nb.Cover])
     assert_type(posterior.log_weights, NDArray[np.float64])
     assert_type(posterior.sample(np.random.default_rng(0)).overhang, bytes)
     assert_type(nb.generate(lm, "Once", nb.SamplingParams(unit="token")).cover, nb.Cover | None)
     return posterior.token_ids(posterior.best)
+
+
+def infilling(lm: nb.ByteLM) -> bytes:
+    state = lm.start(segments=[1, "closed", [2, 3], b"open"])
+    assert_type(state.start_tokens, tuple[int, ...])
+    found = nb.infill(lm, "def f(", b"\n", typed="x", order="spm", files=[("a.py", b"")])
+    assert_type(found, nb.Infill)
+    assert_type([candidate.suffix_logprob for candidate in found.candidates], list[float])
+    return found.middle
 
 
 def impossible(state: nb.ByteState) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 
+import nextbyte as nb
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.state_codec import SavedState, decode_state, encode_state
 from unit.known_models import END, START, load_all, noisy, table_lm
@@ -46,16 +47,31 @@ def test_the_start_token_of_the_state_comes_back(tokenizers):
         lm.restore(data).next_byte_logprobs()
         assert all(context[:1] == (() if bos is None else (bos,)) for context in backend.batches[0]
                    if bos is not None)  # fmt: skip
-        assert decode_state(data).start_token == bos
+        assert decode_state(data).start_tokens == (() if bos is None else (bos,))
 
 
-def test_other_tokenizers_and_end_tokens_are_refused(tokenizers):
+def test_the_end_tokens_and_the_tolerance_of_the_state_come_back(tokenizers):
+    lm = table_lm(tokenizers["ab_with_specials"], end_tokens=(END,))
+    state = lm.start(b"ab", end_tokens=(START,), tolerance=0.25)
+    other = table_lm(tokenizers["ab_with_specials"]).restore(state.to_bytes())
+    assert other.tolerance == 0.25
+    np.testing.assert_array_equal(other.next_byte_logprobs(), state.next_byte_logprobs())
+    assert other.next_byte_logprobs()[nb.END_OF_TEXT] > -np.inf
+
+
+def test_the_tokens_of_segments_come_back(tokenizers):
+    lm = table_lm(tokenizers["ab_with_specials"], end_tokens=(END,))
+    state = lm.start(segments=["ab", START, "a"])
+    other = lm.restore(state.to_bytes())
+    assert other.start_tokens == state.start_tokens
+    np.testing.assert_array_equal(other.next_byte_logprobs(), state.next_byte_logprobs())
+
+
+def test_other_tokenizers_are_refused(tokenizers):
     lm = table_lm(tokenizers["ab_with_specials"], end_tokens=(END,))
     data = lm.start(b"ab").to_bytes()
     twin = table_lm(load_again(tokenizers["ab_with_specials"]), end_tokens=(END,))
     assert twin.restore(data).prefix == b"ab"
-    with pytest.raises(InvalidInputError, match=r"end tokens \[4\], this model has \[\]"):
-        table_lm(tokenizers["ab_with_specials"]).restore(data)
     for name in ("letters", "one_letter", "all_bytes", "smollm2_like"):
         other, _ = noisy(tokenizers[name])
         with pytest.raises(InvalidInputError, match="another tokenizer"):
@@ -110,7 +126,7 @@ def test_a_good_checksum_over_bad_fields_is_refused(tokenizers):
 
 
 def test_another_version_and_other_types():
-    data = encode_state(SavedState(bytes(32), None, (), b"x"))
+    data = encode_state(SavedState(bytes(32), (), (), 0.0, b"x"))
     newer = data[:15] + b"\x02\x00" + data[17:]
     with pytest.raises(InvalidInputError, match="version 2, this nextbyte reads version 1"):
         decode_state(newer)
@@ -121,9 +137,9 @@ def test_another_version_and_other_types():
 
 def test_the_format_does_not_change():
     """A saved state outlives the library that wrote it: these bytes must stay readable."""
-    data = encode_state(SavedState(bytes(range(32)), 7, (2, 3), b"caf\xc3"))
+    data = encode_state(SavedState(bytes(range(32)), (7, 9), (2, 3), 0.125, b"caf\xc3"))
     assert hashlib.sha256(data).hexdigest() == FROZEN
-    assert decode_state(data) == SavedState(bytes(range(32)), 7, (2, 3), b"caf\xc3")
+    assert decode_state(data) == SavedState(bytes(range(32)), (7, 9), (2, 3), 0.125, b"caf\xc3")
 
 
-FROZEN = "6efca07ff03eea20101104c49285b9b26603a4876f2e2f3a34c570a6b68fc73a"
+FROZEN = "30e7ad600b2e6724a7240c2da20452d513aa99f4945655329973c8c529c609a3"
