@@ -49,7 +49,10 @@ PYTHON_FLOORS = (
     {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
     {"byte_model"},
-    {"byte_lm", "byte_lm_state", "warping"},
+    {"context_reading", "targets", "token_byte_arrays"},
+    {"byte_lm_state", "segmentation_search", "warping"},
+    {"raw_state", "segmentations_state"},
+    {"byte_lm"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
     {"infill", "integrations", "display", "tokenizer_display"},
     {"__init__"},
@@ -58,7 +61,6 @@ PYTHON_FLOORS = (
 HIGHEST_USER_OF_CORE = "byte_lm"
 ALLOWED_SIBLINGS = {
     ("errors", "_core"): "the exception types that the core throws",
-    ("byte_lm", "byte_lm_state"): "a model makes states; states know their model's protocol only",
     ("witnesses", "verification"): "confirms with the library that the other compares with",
     ("__main__", "cli"): "python -m nextbyte is the command line",
     ("cli", "commands"): "arguments are declared in one file and acted upon in the other",

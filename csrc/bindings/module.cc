@@ -14,6 +14,7 @@ NB_MODULE(_core, m) {
   nextbyte::register_longest_match(m);
   nextbyte::register_witnesses(m);
   nextbyte::register_byte_stream(m);
+  nextbyte::register_live_tokens(m);
   nextbyte::register_mass_row(m);
   nextbyte::register_simd(m);
   nextbyte::register_figures(m);

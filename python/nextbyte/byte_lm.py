@@ -9,9 +9,14 @@ import numpy as np
 from nextbyte import _core
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
+from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.models.resolve import resolve_model
+from nextbyte.raw_state import RawState
+from nextbyte.segmentations_state import SegmentationsState
+from nextbyte.targets import DEFAULT_EVALUATIONS_PER_BYTE, Target, TargetOptions
 from nextbyte.text_input import as_bytes
+from nextbyte.token_byte_arrays import TokenByteArrays
 from nextbyte.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -53,12 +58,24 @@ class ByteLM:
         The token each text starts with; None for none. By default the backend's.
     end_tokens : iterable of int, optional
         The tokens that mean END_OF_TEXT. By default the backend's.
+    target : {"canonical", "raw", "segmentations"}, default "canonical"
+        Another law than the above, for audits (docs/theory.md 12). "raw": nothing is scaled up, so
+        laws sum to 1 - `state.defect`; `start` returns a `RawState`. "segmentations": the sum over
+        all token sequences that spell the bytes; it is not found whole, but bounded: `start`
+        returns a `SegmentationsState`.
+    tolerance : float, default 0.0
+        Of "segmentations": contexts are expanded until `state.bound` is at most this.
+    max_evaluations_per_byte : int or None, default 64
+        Of "segmentations": stop there, whatever the bound is by then. None for no limit, which
+        takes time exponential in the length of the text if the tolerance is small.
 
     Raises
     ------
     InvalidInputError
         The model's rows are narrower than the vocabulary, or a start or end token is out of range,
-        or an end token is an ordinary token.
+        or an end token is an ordinary token; an unknown target, or an option out of range.
+    UnsupportedTokenizerError
+        Target "raw" and a tokenizer whose covers are only validated.
 
     Examples
     --------
@@ -76,7 +93,12 @@ class ByteLM:
         *,
         start_token: int | _FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
+        target: Target = "canonical",
+        tolerance: float = 0.0,
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
     ) -> None:
+        self._options = TargetOptions(target, tolerance, max_evaluations_per_byte)
+        self._options.require_support(is_witnessed=tokenizer.compiled.is_witnessed)
         # Special tokens behind the row's end are no loss: Gemma's files have one.
         if backend.vocab_size < tokenizer.compiled.row_size:
             raise InvalidInputError(
@@ -92,6 +114,12 @@ class ByteLM:
         self.start_token = self._checked_start(start_token)
         self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
         _core.ByteStream(tokenizer.compiled, list(self.end_tokens))  # checks the end tokens now
+        self._token_bytes: TokenByteArrays | None = None  # for audits, made when asked for
+
+    @property
+    def target(self) -> Target:
+        """Which law the states have."""
+        return self._options.target
 
     @classmethod
     def from_function(
@@ -101,6 +129,9 @@ class ByteLM:
         *,
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
+        target: Target = "canonical",
+        tolerance: float = 0.0,
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
     ) -> ByteLM:
         """Make a byte model from any function of token contexts.
 
@@ -113,6 +144,8 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
+        target, tolerance, max_evaluations_per_byte
+            As for `ByteLM`.
 
         Examples
         --------
@@ -128,7 +161,13 @@ class ByteLM:
         backend = FunctionBackend(
             fn, vocab_size=None, start_token=start_token, end_tokens=tuple(end_tokens)
         )
-        return cls(tokenizer, backend)
+        return cls(
+            tokenizer,
+            backend,
+            target=target,
+            tolerance=tolerance,
+            max_evaluations_per_byte=max_evaluations_per_byte,
+        )
 
     @classmethod
     def from_pretrained(
@@ -136,6 +175,9 @@ class ByteLM:
         path_or_name: str | os.PathLike[str],
         *,
         ignore_added_words: bool = False,
+        target: Target = "canonical",
+        tolerance: float = 0.0,
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
         **options: Any,  # noqa: ANN401
     ) -> ByteLM:
         """Load tokenizer and model.
@@ -147,6 +189,8 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
+        target, tolerance, max_evaluations_per_byte
+            As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
 
@@ -166,12 +210,20 @@ class ByteLM:
         tokenizer.verify()
         if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
-        return cls(tokenizer, TransformersBackend.from_pretrained(directory, **options))
+        return cls(
+            tokenizer,
+            TransformersBackend.from_pretrained(directory, **options),
+            target=target,
+            tolerance=tolerance,
+            max_evaluations_per_byte=max_evaluations_per_byte,
+        )
 
     def start(
         self, prompt: str | bytes = b"", *, bos: int | _FromBackend | None = FROM_BACKEND
     ) -> ByteLMState:
         """Return a state after `prompt`, which may end anywhere, even inside a character.
+
+        With another target than "canonical" it is a `RawState` or a `SegmentationsState`.
 
         Parameters
         ----------
@@ -194,8 +246,9 @@ class ByteLM:
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
         )
         stream = _core.ByteStream(self.tokenizer.compiled, list(self.end_tokens))
-        state = ByteLMState(self, stream, start_token)
-        stream.push(self.tokenizer.normalize(as_bytes(prompt, name="prompt")))
+        data = self.tokenizer.normalize(as_bytes(prompt, name="prompt"))
+        state = self._new_state(stream, start_token)
+        state.push(data)
         return state
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
@@ -211,12 +264,42 @@ class ByteLM:
                 raise InvalidInputError(f"states must come from start(), not {state!r:.80}")
             if not state.belongs_to(self):
                 raise InvalidInputError("a state belongs to another ByteLM; ask that one")
+        if self.target != "canonical":
+            rows = [state.next_byte_logprobs() for state in states]
+            return np.stack(rows) if rows else np.empty((0, ALPHABET_SIZE))
         return next_byte_rows(states)
 
     def extend(self, requests: Sequence[tuple[Evaluated | None, list[int]]]) -> list[Branch]:
         """Evaluate contexts below evaluated ones in one batch (for `ByteLMState`)."""
         return self.backend.extend(
             [(None if nearest is None else nearest.branch, tokens) for nearest, tokens in requests]
+        )
+
+    def _new_state(self, stream: _core.ByteStream, start_token: int | None) -> ByteLMState:
+        if self.target == "canonical":
+            return ByteLMState(self, stream, start_token)
+        if self._token_bytes is None:
+            known = min(self.tokenizer.vocab_size, self.backend.vocab_size)
+            self._token_bytes = TokenByteArrays(
+                [self.tokenizer.token_bytes(token) for token in range(known)]
+            )
+        if self.target == "raw":
+            return RawState(
+                self,
+                stream,
+                start_token,
+                backend=self.backend,
+                end_tokens=self.end_tokens,
+                token_bytes=self._token_bytes,
+            )
+        return SegmentationsState(
+            self,
+            stream,
+            start_token,
+            backend=self.backend,
+            end_tokens=self.end_tokens,
+            token_bytes=self._token_bytes,
+            options=self._options,
         )
 
     def _checked_start(self, token: int | None) -> int | None:
