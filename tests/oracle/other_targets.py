@@ -41,8 +41,11 @@ def raw_reference(model: LanguageModel, depth: int) -> tuple[Reference, dict[byt
     return _walk(model, depth, steps), lost
 
 
-def full_reference(model: LanguageModel, depth: int) -> Reference:
-    """All token sequences, renormalized over ordinary and end tokens."""
+def full_reference(model: LanguageModel, depth: int, *, along: bytes | None = None) -> Reference:
+    """All token sequences, renormalized over ordinary and end tokens.
+
+    With ``along``, complete for its prefixes and each of them with one more byte.
+    """
 
     def steps(sequence: Sequence, _data: bytes, _weight: Fraction) -> tuple[Steps, Fraction]:
         weights = model.weights((*model.start, *sequence))
@@ -51,13 +54,14 @@ def full_reference(model: LanguageModel, depth: int) -> Reference:
         total = sum(weights[t] for t in ordinary) + end
         return {t: Fraction(weights[t], total) for t in ordinary}, Fraction(end, total)
 
-    return _walk(model, depth, steps)
+    return _walk(model, depth, steps, along)
 
 
 def _walk(
     model: LanguageModel,
     depth: int,
     steps: Callable[[Sequence, bytes, Fraction], tuple[Steps, Fraction]],
+    along: bytes | None = None,
 ) -> Reference:
     """Sum over every sequence: what it adds to each prefix that its last token reaches over."""
     token_bytes = model.definition.token_bytes
@@ -74,9 +78,11 @@ def _walk(
             longer = data + token_bytes[token]
             for stop in range(len(data) + 1, min(len(longer), depth + 1) + 1):
                 prefix = longer[:stop]
+                if along is not None and not along.startswith(prefix[:-1]):
+                    break
                 mass[prefix] = mass.get(prefix, Fraction(0)) + weight * chance
-            if len(longer) <= depth:
+            if len(longer) <= depth and (along is None or along.startswith(longer)):
                 visit((*sequence, token), longer, weight * chance)
 
     visit((), b"", Fraction(1))
-    return Reference(depth, mass, end)
+    return Reference(depth, mass, end, along)

@@ -147,6 +147,93 @@ def test_bounds_are_never_violated(case, tolerance, limit, folder):
     assert deferred or tolerance < 0.01
 
 
+class Adversary(LanguageModel):
+    """After an unlikely way to spell the text it is certain; after the likely ways it is not.
+
+    So what a search leaves aside for its small weight is what the text turns out to be.
+    """
+
+    def _make_weights(self, context):
+        texts = self.definition.token_bytes
+        weights = super()._make_weights(context)
+        rare = [t for t in context if t in texts and len(texts[t]) == 1]
+        scale = 10 ** (3 * min(len(rare), 4))
+        last = texts.get(context[-1], b"") if context else b""
+        return [w * (scale if texts.get(t, b"")[:1] == b"b" else 1) + len(last)
+                for t, w in enumerate(weights)]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, 4, None])
+@pytest.mark.parametrize("name", ["plain_two", "runs_of_one_letter", "ahead_gpt2"])
+def test_bounds_along_random_texts_under_an_adversary(name, limit, folder):
+    case = by_name(name)
+    adversary = Adversary(case.definition, "even", 1, end_tokens=())
+    tokenizer = comparison.load(nb, case, folder)
+    lm = nb.ByteLM.from_function(
+        tokenizer, adversary.rows, target="segmentations", tolerance=0.02,
+        max_evaluations_per_byte=limit,
+    )  # fmt: skip
+    source, checked, tight = random.Random(8), 0, 0
+    for _ in range(4):
+        text = "".join(source.choices(case.alphabet, k=9)).encode()
+        expected = full_reference(adversary, len(text), along=text)
+        state = lm.start()
+        for end in range(len(text) + 1):
+            truth = wanted(expected, text[:end])
+            law = np.exp(state.next_byte_logprobs())
+            error = np.abs(law - truth).sum() / 2
+            assert error <= state.bound + TOLERANCE
+            lower, upper = state.next_byte_bounds()
+            assert (lower <= truth + TOLERANCE).all()
+            assert (truth <= upper + TOLERANCE).all()
+            low, high = state.logprob_bounds
+            exact = comparison.log_of(expected.mass[text[:end]])
+            assert low - TOLERANCE <= exact <= high + TOLERANCE
+            checked += 1
+            tight += error > state.bound / 10 > 0
+            state.push(text[end : end + 1])
+    assert checked == 40
+    assert tight or limit is None  # bounds that could not be ten times less
+
+
+class OnCanonicalPaths(LanguageModel):
+    """No mass off the canonical set: the three laws are one."""
+
+    def _make_weights(self, context):
+        allowed = self.allowed(context[len(self.start) :])
+        return [w if t in allowed else 0 for t, w in enumerate(super()._make_weights(context))]
+
+
+@pytest.mark.parametrize(
+    "name", ["plain_two", "gpt2_blanks", "dead_blank", "added_word", "spelled_accents"]
+)
+def test_all_targets_coincide_on_canonical_paths(name, folder):
+    case = by_name(name)
+    vocabulary = case.definition.tokenizer.get_vocab(with_added_tokens=True)
+    ends = tuple(vocabulary[token] for token in case.ends)
+    model = OnCanonicalPaths(case.definition, "even", 2, end_tokens=ends)
+    tokenizer = comparison.load(nb, case, folder)
+    laws = []
+    for target in ("canonical", "raw", "segmentations"):
+        lm = nb.ByteLM.from_function(tokenizer, model.rows, end_tokens=ends, target=target)
+        assert lm.target == target
+        found, waiting = {}, [lm.start()]
+        while waiting:
+            state = waiting.pop()
+            row = np.exp(state.next_byte_logprobs())
+            assert state.bound == pytest.approx(0.0, abs=1e-15)
+            found[state.prefix] = np.append(row, math.exp(state.logprob))
+            for byte in np.flatnonzero(row[:256]):
+                if len(state.prefix) < 4:
+                    waiting.append(state.fork())
+                    waiting[-1].push(bytes([byte]))
+        laws.append(found)
+    for other in laws[1:]:
+        assert other.keys() == laws[0].keys()
+        for prefix, row in other.items():
+            np.testing.assert_allclose(row, laws[0][prefix], rtol=TOLERANCE)
+
+
 def test_how_the_text_came_makes_no_difference(folder):
     """At once, byte by byte with queries, after detours: the same contexts are expanded."""
     options = {"target": "segmentations", "tolerance": 0.05, "max_evaluations_per_byte": 3}
