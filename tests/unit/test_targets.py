@@ -113,6 +113,22 @@ def test_tokens_with_the_same_bytes_are_different_contexts(tmp_path):
     assert state.bound == 0.0
 
 
+def test_a_context_that_cannot_spell_the_text_is_not_in_the_bounds(tmp_path):
+    """[a] is left aside; no token but [aab] has a b, so at "aab" it is out."""
+    content = tiny.document([b"a"], [], specials=("<e>",))
+    content["model"]["vocab"]["aab"] = 2
+    tokenizer = nb.Tokenizer.from_file(tiny.write(tmp_path, content))
+    backend = TableBackend({(): [0.5, 0.1, 0.4]}, end_tokens=[1])
+    lm = ByteLM(tokenizer, backend, target="segmentations", tolerance=0.6)
+    state = lm.start(b"aa")
+    assert state.bound == pytest.approx(0.5 / 0.9)
+    assert state.logprob_bounds == pytest.approx((math.log(0.4), math.log(0.9)))
+    state.push(b"b")
+    assert state.bound == 0.0
+    assert state.logprob_bounds == pytest.approx([math.log(0.4)] * 2)
+    assert state.lm_evaluations == 2  # [] and [aab]
+
+
 # --- A lead: A(lead) is certain, and the empty text has not even the lead ------------------------
 
 
