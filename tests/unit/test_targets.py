@@ -11,7 +11,8 @@ import pytest
 import nextbyte as nb
 from nextbyte import END_OF_TEXT, ByteLM
 from nextbyte.backends import TableBackend
-from nextbyte.errors import InvalidInputError, UnreachableByteError
+from nextbyte.errors import InvalidInputError, UnreachableByteError, UnsupportedTokenizerError
+from nextbyte.targets import TargetOptions
 from unit import sentencepiece_files
 from unit import tiny_tokenizers as tiny
 from unit.known_models import (
@@ -162,8 +163,8 @@ def full_masses(tokenizer, row, text, end):
     return mass, ending, q(())[end]
 
 
-@pytest.fixture(scope="module")
-def with_lead(tmp_path_factory):
+@pytest.fixture(scope="module", params=["BPE", "UNIGRAM"])
+def with_lead(tmp_path_factory, request):
     path = tmp_path_factory.mktemp("lead") / "lead.model"
     pieces = [
         ("<unk>", 0.0, sentencepiece_files.UNKNOWN),
@@ -173,7 +174,11 @@ def with_lead(tmp_path_factory):
     pieces += [
         (letter, -9.0 - i, sentencepiece_files.NORMAL) for i, letter in enumerate("\u2581ab")
     ]
-    path.write_bytes(sentencepiece_files.model(pieces, byte_fallback=False))
+    path.write_bytes(
+        sentencepiece_files.model(
+            pieces, byte_fallback=False, model_type=getattr(sentencepiece_files, request.param)
+        )
+    )
     return nb.Tokenizer.from_file(path)
 
 
@@ -346,6 +351,14 @@ def test_the_start_token_comes_first(tokenizers, target):
 def test_bad_options(tokenizers, options, message):
     with pytest.raises(InvalidInputError, match=message):
         noisy(tokenizers["letters"], options.pop("target"), **options)
+
+
+def test_raw_needs_exact_covers():
+    for target in ("canonical", "segmentations"):
+        TargetOptions(target).require_support(is_witnessed=True)
+    TargetOptions("raw").require_support(is_witnessed=False)
+    with pytest.raises(UnsupportedTokenizerError, match="only validated"):
+        TargetOptions("raw").require_support(is_witnessed=True)
 
 
 @pytest.mark.parametrize("target", AUDITS)
