@@ -1,9 +1,9 @@
 """Question: how many bytes a second does generation make, beside plain token decoding?
 
-Run: python bench/generation.py [--bytes N] [--rounds N] [--tolerances 0,1e-3]. SmolLM2-135M float32 on
-one thread, greedy, the same prompts. Plain decoding is transformers' own `generate` with its cache
-(the reference), and the same loop on this library's backend. Beside each measured ratio stands what
-the counts predict: forward passes a byte over tokens a byte of plain decoding.
+Run: python bench/generation.py [--bytes N] [--rounds N] [--tolerances 0,1e-3]. SmolLM2-135M float32
+on one thread, greedy, the same prompts. Plain decoding is transformers' own `generate` with its
+cache (the reference), and the same loop on this library's backend. Beside each measured ratio
+stands what the counts predict: forward passes a byte over tokens a byte of plain decoding.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nextbyte.plain import plain_complete
 
 PROMPTS = {
     "English": "The lighthouse keeper's daughter had counted 1,204 ships since the spring, and she",
-    "Python": "def wrap(text, width):\n    lines = []\n    for word in text.split():\n        if len(",
+    "Python": "def wrap(text, width):\n    lines = []\n    for word in text.split():\n        if ",
     "Chinese": "清晨的雾气还没有散去,老人已经坐在河边的石头上等鱼上钩。他每天都来,",
 }
 
@@ -75,7 +75,8 @@ def counted(lm, call):
 
 def candidates(lm, tolerances, size):
     """Name to a function of the prompt."""
-    params = nb.SamplingParams(max_bytes=size, temperature=0.0)
+    by_byte = nb.SamplingParams(max_bytes=size, temperature=0.0, unit="byte")
+    by_token = nb.SamplingParams(max_bytes=size, temperature=0.0, unit="token")
     found = {
         "transformers generate": lambda prompt: transformers_run(lm, prompt, size),
         "plain tokens, this backend": lambda prompt: counted(
@@ -86,8 +87,11 @@ def candidates(lm, tolerances, size):
         lazy = nb.ByteLM(lm.tokenizer, lm.backend, tolerance=tolerance)
         name = f"bytes, tolerance {tolerance:g}" if tolerance else "bytes, exact"
         found[name] = lambda prompt, lazy=lazy: counted(
-            lazy, lambda: nb.generate(lazy, prompt, params).bytes
+            lazy, lambda: nb.generate(lazy, prompt, by_byte).bytes
         )
+    found["tokens behind a healed boundary"] = lambda prompt: counted(
+        lm, lambda: nb.generate(lm, prompt, by_token).bytes
+    )
     return found
 
 

@@ -18,6 +18,7 @@ void register_longest_match(nanobind::module_& m);
 void register_witnesses(nanobind::module_& m);
 void register_byte_stream(nanobind::module_& m);
 void register_healing(nanobind::module_& m);
+void register_live_tokens(nanobind::module_& m);
 void register_mass_row(nanobind::module_& m);
 void register_simd(nanobind::module_& m);
 void register_figures(nanobind::module_& m);

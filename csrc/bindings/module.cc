@@ -15,6 +15,7 @@ NB_MODULE(_core, m) {
   nextbyte::register_witnesses(m);
   nextbyte::register_byte_stream(m);
   nextbyte::register_healing(m);
+  nextbyte::register_live_tokens(m);
   nextbyte::register_mass_row(m);
   nextbyte::register_simd(m);
   nextbyte::register_figures(m);

@@ -10,8 +10,10 @@ from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
 from nextbyte.healing import Healing, heal
 from nextbyte.infill import Infill, infill
+from nextbyte.raw_state import RawState
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
+from nextbyte.segmentations_state import SegmentationsState
 from nextbyte.tokenizer import Tokenizer
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     "Generation",
     "Healing",
     "Infill",
+    "RawState",
     "SamplingParams",
     "ScoredWindow",
+    "SegmentationsState",
     "Tokenizer",
     "bits_per_byte",
     "errors",

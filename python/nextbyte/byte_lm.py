@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from nextbyte import _core
+from nextbyte.audit_states import AuditStates
 from nextbyte.backends import FunctionBackend, TransformersBackend
-from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
+from nextbyte.byte_lm_state import ByteLMState, next_byte_rows
+from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.look_ahead import checked_share
 from nextbyte.models.resolve import resolve_model
 from nextbyte.segments import close_segments
 from nextbyte.state_codec import decode_state
+from nextbyte.targets import DEFAULT_EVALUATIONS_PER_BYTE, Target, TargetOptions
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.backends import Backend, Branch
+    from nextbyte.lineage import Evaluated
     from nextbyte.segments import Segment
 
 
@@ -37,7 +40,6 @@ class _FromBackend:
 
 FROM_BACKEND: Final = _FromBackend()
 """Take the start token or the end tokens from the backend."""
-
 _ROWS_BYTES: Final = 1 << 27  # of one batch of states: a row of logits and a row of masses each
 _MOST_STATES: Final = 256  # of one batch: more make a forward pass no faster
 _EXTRA_TOKENS: Final = 2  # of a context: the start token, and the lead of some tokenizers
@@ -68,14 +70,22 @@ class ByteLM:
         variation; the state's `bound` certifies by how much.
     look_ahead : float or None, optional
         Where a token has at least this share of the mass (over 1/2), its context is evaluated along
-        with what is needed: fewer passes, more rows, the same laws. For models whose pass costs
-        the same for a row more. By default None: never.
+        with what is needed: fewer passes, more rows, the same laws. By default None: never.
+    target : {"canonical", "raw", "segmentations"}, default "canonical"
+        Another law than the above, for audits (docs/theory.md 13). "raw": nothing is scaled up, so
+        laws sum to 1 - `state.defect`; `start` returns a `RawState`. "segmentations": the sum over
+        all token sequences that spell the bytes; it is not found whole, but bounded, within
+        `tolerance` if possible; `start` returns a `SegmentationsState`.
+    max_evaluations_per_byte : int or None, default 64
+        Of "segmentations": stop there, whatever the bound is. None: time may grow exponentially.
 
     Raises
     ------
     InvalidInputError
         The model's rows are narrower than the vocabulary, or a start or end token is out of range,
-        or an end token is an ordinary token, or the tolerance or look_ahead is none.
+        or an end token is an ordinary token; an unknown target, or an option out of range.
+    UnsupportedTokenizerError
+        Target "raw" and a tokenizer whose covers are only validated.
 
     Examples
     --------
@@ -95,7 +105,11 @@ class ByteLM:
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
         tolerance: float = 0.0,
         look_ahead: float | None = None,
+        target: Target = "canonical",
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
     ) -> None:
+        self._options = TargetOptions(target, tolerance, max_evaluations_per_byte)
+        self._options.require_support(is_witnessed=tokenizer.compiled.is_witnessed)
         # Special tokens behind the row's end are no loss: Gemma's files have one.
         if backend.vocab_size < tokenizer.compiled.row_size:
             raise InvalidInputError(
@@ -110,9 +124,19 @@ class ByteLM:
         self.backend = backend
         self.start_token = self._checked_start(start_token)
         self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
-        self.tolerance = self._checked_tolerance(tolerance)
         self.look_ahead = checked_share(look_ahead)
+        self._audits = AuditStates(self)
         self._stream(self.tolerance)  # checks the end tokens now
+
+    @property
+    def target(self) -> Target:
+        """Which law the states have."""
+        return self._options.target
+
+    @property
+    def tolerance(self) -> float:
+        """The greatest total variation distance that a law may have from the exact one."""
+        return self._options.tolerance
 
     @classmethod
     def from_function(
@@ -123,6 +147,8 @@ class ByteLM:
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
         tolerance: float = 0.0,
+        target: Target = "canonical",
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
     ) -> ByteLM:
         """Make a byte model from any function of token contexts.
 
@@ -135,7 +161,7 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
-        tolerance
+        tolerance, target, max_evaluations_per_byte
             As for `ByteLM`.
 
         Examples
@@ -152,7 +178,13 @@ class ByteLM:
         backend = FunctionBackend(
             fn, vocab_size=None, start_token=start_token, end_tokens=tuple(end_tokens)
         )
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(
+            tokenizer,
+            backend,
+            tolerance=tolerance,
+            target=target,
+            max_evaluations_per_byte=max_evaluations_per_byte,
+        )
 
     @classmethod
     def from_pretrained(
@@ -161,6 +193,8 @@ class ByteLM:
         *,
         ignore_added_words: bool = False,
         tolerance: float = 0.0,
+        target: Target = "canonical",
+        max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
         **options: Any,  # noqa: ANN401
     ) -> ByteLM:
         """Load tokenizer and model.
@@ -172,7 +206,7 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
-        tolerance
+        tolerance, target, max_evaluations_per_byte
             As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
@@ -194,7 +228,13 @@ class ByteLM:
         if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         backend = TransformersBackend.from_pretrained(directory, **options)
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(
+            tokenizer,
+            backend,
+            tolerance=tolerance,
+            target=target,
+            max_evaluations_per_byte=max_evaluations_per_byte,
+        )
 
     def start(
         self,
@@ -206,6 +246,8 @@ class ByteLM:
         tolerance: float | None = None,
     ) -> ByteLMState:
         """Return a state after `prompt`, which may end anywhere, even inside a character.
+
+        With another target than "canonical" it is a `RawState` or a `SegmentationsState`.
 
         Parameters
         ----------
@@ -246,10 +288,10 @@ class ByteLM:
         start_token = (
             self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
         )
-        stream = self._stream(
-            self.tolerance if tolerance is None else self._checked_tolerance(tolerance),
-            None if end_tokens is None else [self._checked(token, "end") for token in end_tokens],
-        )
+        options = self._options.with_tolerance(tolerance)
+        ends = self.end_tokens
+        if end_tokens is not None:
+            ends = tuple(self._checked(token, "end") for token in end_tokens)
         before: tuple[int, ...] = () if start_token is None else (start_token,)
         text = as_bytes(prompt, name="prompt")
         if segments is not None:
@@ -257,8 +299,13 @@ class ByteLM:
                 raise InvalidInputError("give a prompt or segments, not both")
             closed, text = close_segments(self.tokenizer, segments)
             before += tuple(self._checked(token, "segment's") for token in closed)
-        state = ByteLMState(self, stream, before, self.look_ahead)
-        stream.push(self.tokenizer.normalize(text))
+        stream = self._stream(options.stream_tolerance, ends)
+        state = (
+            ByteLMState(self, stream, before, self.look_ahead)
+            if self.target == "canonical"
+            else self._audits.make(stream, before, ends, options)
+        )
+        state.push(self.tokenizer.normalize(text))
         return state
 
     def restore(self, data: bytes) -> ByteLMState:
@@ -283,13 +330,12 @@ class ByteLM:
         b'An apple a day'
         """
         saved = decode_state(data)
-        if saved.fingerprint.hex() != self.tokenizer.fingerprint:
-            raise InvalidInputError(
-                "the state was saved with another tokenizer (fingerprint "
-                f"{saved.fingerprint.hex()[:12]}, here {self.tokenizer.fingerprint[:12]}): restore "
-                "it with a model that has the same"
-            )
-        stream = self._stream(self._checked_tolerance(saved.tolerance), saved.end_tokens)
+        saved.require_tokenizer(self.tokenizer.fingerprint)
+        if self.target != "canonical":
+            raise InvalidInputError(f"states of target {self.target!r} are not restored")
+        stream = self._stream(
+            self._options.with_tolerance(saved.tolerance).tolerance, saved.end_tokens
+        )
         start = tuple(self._checked(token, "start") for token in saved.start_tokens)
         state = ByteLMState(self, stream, start, self.look_ahead)
         state.push(saved.prefix)  # as it is: it was normalized when it was a prompt
@@ -308,6 +354,9 @@ class ByteLM:
                 raise InvalidInputError(f"states must come from start(), not {state!r:.80}")
             if not state.belongs_to(self):
                 raise InvalidInputError("a state belongs to another ByteLM; ask that one")
+        if self.target != "canonical":
+            rows = [state.next_byte_logprobs() for state in states]
+            return np.stack(rows) if rows else np.empty((0, ALPHABET_SIZE))
         return next_byte_rows(states)
 
     @property
@@ -334,19 +383,6 @@ class ByteLM:
     def _stream(self, tolerance: float, ends: Sequence[int] | None = None) -> _core.ByteStream:
         ends = self.end_tokens if ends is None else ends
         return _core.ByteStream(self.tokenizer.compiled, list(ends), tolerance)
-
-    @staticmethod
-    def _checked_tolerance(tolerance: float) -> float:
-        try:
-            value = float(tolerance)
-        except (TypeError, ValueError, OverflowError):
-            value = math.nan
-        if not 0.0 <= value < 1.0:
-            raise InvalidInputError(
-                f"tolerance must be a number with 0 <= tolerance < 1, not {tolerance!r:.80}: it "
-                "bounds a total variation distance"
-            )
-        return value
 
     def _checked_start(self, token: int | None) -> int | None:
         return None if token is None else self._checked(token, "start")

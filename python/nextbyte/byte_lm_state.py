@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
-from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
 from nextbyte import _core
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError
-from nextbyte.look_ahead import AheadContexts
+from nextbyte.lineage import Evaluated, Lineage
 from nextbyte.state_codec import SavedState, encode_state
 from nextbyte.text_input import as_bytes
 
@@ -25,33 +23,6 @@ if TYPE_CHECKING:
 
 _SCORED_AT_ONCE: Final = 128
 """Contexts per batch when the absolute probability of a prompt is asked for."""
-
-_LONG_RUN: Final = 8
-"""Tokens read at once from which on the row after them is kept."""
-
-_KEPT_ROWS: Final = 4
-"""Rows that a lineage keeps so; the oldest goes first."""
-
-
-class Evaluated:
-    """A context that the backend has read. Keeps its evaluated ancestor, for rollback.
-
-    Its row is given back, except that of a long run of tokens (a prompt): there is nothing to read
-    on from in the middle of the run, so getting the row again would mean to read it all again.
-    """
-
-    __slots__ = ("__weakref__", "ancestor", "branch", "keeps_row")
-
-    def __init__(self, branch: Branch, ancestor: Evaluated | None, *, run: int) -> None:
-        self.branch = branch
-        self.ancestor = ancestor
-        self.keeps_row = run >= _LONG_RUN
-
-    def release(self, *, kept: bool = False) -> None:
-        """Give the row back; one that is kept, only if `kept` says so."""
-        if kept or not self.keeps_row:
-            self.keeps_row = False
-            self.branch.release_logits()
 
 
 class Reader(Protocol):
@@ -68,27 +39,6 @@ class Reader(Protocol):
         """What the states' bytes are read with."""
 
 
-class _Lineage:
-    """What a state and its forks share: the contexts that any of them has had evaluated."""
-
-    def __init__(self) -> None:
-        self.evaluated: WeakValueDictionary[int, Evaluated] = WeakValueDictionary()
-        self.ahead: AheadContexts[Evaluated] = AheadContexts()
-        self._long_runs: deque[ref[Evaluated]] = deque()
-
-    def add(self, context: _core.Context, evaluated: Evaluated) -> None:
-        self.evaluated[context.id] = evaluated
-        if evaluated.keeps_row:
-            self._long_runs.append(ref(evaluated))
-
-    def trim(self) -> None:
-        """Give the oldest kept rows back. Only once the rows of a batch have been taken in."""
-        while len(self._long_runs) > _KEPT_ROWS:
-            oldest = self._long_runs.popleft()()
-            if oldest is not None:
-                oldest.release(kept=True)
-
-
 class ByteLMState:
     """A position in a text under a `ByteLM`; see `nextbyte.ByteState`. Made by `ByteLM.start`."""
 
@@ -103,8 +53,7 @@ class ByteLMState:
         self._look_ahead = look_ahead
         self._stream = stream
         self._start_tokens = start_tokens
-        # A context stays evaluated while some state holds it, or one below it.
-        self._lineage = _Lineage()
+        self._lineage = Lineage()
         self._held: list[Evaluated] = []
         self._lm_evaluations = 0
         self._lm_passes = 0
@@ -171,7 +120,7 @@ class ByteLMState:
         evaluated for it.
         """
         try:
-            _evaluate([self], current=False)
+            evaluate_states([self], current=False)
             self._score_base()
             return self._stream.base_logprob() + self._stream.relative_logprob()
         except InvalidInputError:  # a row that is no distribution
@@ -239,7 +188,8 @@ class ByteLMState:
         """Return this position in the text as bytes; `ByteLM.restore` makes a state of them again.
 
         They hold the prefix, the tokens before it, the end tokens and the tolerance, and say which
-        tokenizer they belong to; neither rows nor keys and values, nor bytes that a rollback could go beyond.
+        tokenizer they belong to; neither rows nor keys and values, nor bytes that a rollback could
+        go beyond.
         """
         fingerprint = bytes.fromhex(self._lm.tokenizer.fingerprint)
         ends = tuple(self._stream.end_tokens)
@@ -326,7 +276,7 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
     """Return the laws of many states of one `ByteLM`, shape (n, 257), from one batch."""
     rows = np.empty((len(states), ALPHABET_SIZE))
     try:
-        _evaluate(states, current=True)
+        evaluate_states(states, current=True)
         _core.next_byte_rows([state._stream for state in states], rows)  # noqa: SLF001
     except InvalidInputError:  # a row that is no distribution
         for state in states:
@@ -336,14 +286,10 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
 
 
 def evaluate_states(states: Sequence[ByteLMState], *, current: bool) -> None:
-    """Get the rows for the states' laws (`current`) or for the weights of their covers alone."""
-    _evaluate(states, current=current)
-
-
-def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
     """Get every row that the states still need, in one batch; forks share theirs.
 
-    States with a tolerance learn from rows which others they can do without, and ask again.
+    That is for their laws (`current`), or for the weights of their covers alone. States with a
+    tolerance learn from rows which others they can do without, and ask again.
     """
     asking = list({id(state): state for state in states}.values())
     while asking:

@@ -2,7 +2,8 @@
 
 Layout, little endian: magic; version, uint16; SHA-256 of the tokenizer; tolerance, float64; how
 many tokens are before the text and how many end it, uint32, and each of them, uint32; length of the
-prefix, uint64, and its bytes; SHA-256 of all that. Rows, keys and values are not saved: they are computed again on demand.
+prefix, uint64, and its bytes; SHA-256 of all that. Rows, keys and values are not saved: they are
+computed again on demand.
 """
 
 from __future__ import annotations
@@ -46,6 +47,15 @@ class SavedState:
     end_tokens: tuple[int, ...]
     tolerance: float
     prefix: bytes
+
+    def require_tokenizer(self, fingerprint: str) -> None:
+        """Refuse a tokenizer, given by its fingerprint, that the state was not saved with."""
+        saved = self.fingerprint.hex()
+        if saved != fingerprint:
+            raise InvalidInputError(
+                f"the state was saved with another tokenizer (fingerprint {saved[:12]}, here "
+                f"{fingerprint[:12]}): restore it with a model that has the same"
+            )
 
 
 def encode_state(state: SavedState) -> bytes:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from nextbyte import _core
-from nextbyte.byte_lm_state import Evaluated, evaluate_states
+from nextbyte.byte_lm_state import evaluate_states
 from nextbyte.errors import UnreachableByteError
+from nextbyte.lineage import Evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from nextbyte import _core
-from nextbyte.byte_lm_state import Evaluated, evaluate_states
+from nextbyte.byte_lm_state import evaluate_states
 from nextbyte.cover import Cover
 from nextbyte.errors import InvalidInputError
+from nextbyte.lineage import Evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -70,6 +70,20 @@ def lazy(lm: nb.ByteLM) -> float:
     return lm.tolerance
 
 
+def audits(tokenizer: nb.Tokenizer, backend: nb.Backend) -> float:
+    raw = nb.ByteLM(tokenizer, backend, target="raw").start(b"text")
+    assert isinstance(raw, nb.RawState)
+    assert_type(raw.defect, float)
+    assert_type(raw.next_byte_bounds(), tuple[NDArray[np.float64], NDArray[np.float64]])
+    full = nb.ByteLM.from_function(
+        tokenizer, logits, target="segmentations", tolerance=1e-3, max_evaluations_per_byte=None
+    ).start(b"text")
+    assert isinstance(full, nb.SegmentationsState)
+    assert_type(full.fork(), nb.SegmentationsState)
+    assert_type(full.logprob_bounds, tuple[float, float])
+    return full.bound
+
+
 def sampling(lm: nb.ByteLM) -> str:
     params = nb.SamplingParams(temperature=0.7, top_p=0.95, max_bytes=200, stop=[b"\n\n"], seed=0)
     for chunk in nb.stream(lm, b"Once", params):
