@@ -116,6 +116,7 @@ class ByteLM:
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
     ) -> ByteLM:
         """Make a byte model from any function of token contexts.
 
@@ -128,7 +129,7 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
-        tolerance
+        tolerance, look_ahead
             As for `ByteLM`.
 
         Examples
@@ -145,7 +146,7 @@ class ByteLM:
         backend = FunctionBackend(
             fn, vocab_size=None, start_token=start_token, end_tokens=tuple(end_tokens)
         )
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(tokenizer, backend, tolerance=tolerance, look_ahead=look_ahead)
 
     @classmethod
     def from_pretrained(
@@ -154,6 +155,7 @@ class ByteLM:
         *,
         ignore_added_words: bool = False,
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
         **options: Any,  # noqa: ANN401
     ) -> ByteLM:
         """Load tokenizer and model.
@@ -165,7 +167,7 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
-        tolerance
+        tolerance, look_ahead
             As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
@@ -187,7 +189,7 @@ class ByteLM:
         if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         backend = TransformersBackend.from_pretrained(directory, **options)
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(tokenizer, backend, tolerance=tolerance, look_ahead=look_ahead)
 
     def start(
         self,
