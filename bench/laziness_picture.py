@@ -28,7 +28,10 @@ def gather(results):
 
 def dress(axes, title, tolerances):
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK, pad=6)
-    names = ["exact" if tolerance == 0 else f"{tolerance:g}" for tolerance in tolerances]
+    names = [
+        "exact" if tolerance == 0 else f"{tolerance:.0e}".replace("e-0", "e-")
+        for tolerance in tolerances
+    ]
     axes.set_xticks(range(len(tolerances)), names)
     axes.set_xlabel("tolerance", fontsize=8.5, color=QUIET)
     axes.tick_params(which="both", length=0, labelsize=8, labelcolor=QUIET)
@@ -40,6 +43,7 @@ def dress(axes, title, tolerances):
 def draw(found, last):
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.9))
     tolerances = sorted({tolerance for facts in found.values() for tolerance in facts})
+    ends = []
     for text, facts in found.items():
         colour = COLOURS.get(text, OURS_LIGHT)
         places = [place for place, tolerance in enumerate(tolerances) if tolerance in facts]
@@ -48,27 +52,28 @@ def draw(found, last):
         left.plot(places, counts, "o-", color=colour, markersize=4, zorder=3)
         passes = [row["passes_per_byte"] for row in rows]
         left.plot(places, passes, ":", color=colour, linewidth=1.2, zorder=2)
-        left.annotate(
-            f"{text} {counts[-1]:.2f}",
-            (places[-1], counts[-1]),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=colour,
-        )
+        ends.append((counts[-1], text, colour))
         lazy = [(place, row) for place, row in zip(places, rows, strict=True) if row["tolerance"]]
         xs = [place for place, _ in lazy]
         for key, style in (("mean_bound", "o-"), ("largest_bound", ":")):
             right.plot(xs, [row[key] for _, row in lazy], style, color=colour, markersize=4)
-    lazy = [place for place, tolerance in enumerate(tolerances) if tolerance]
-    limits = [tolerances[place] for place in lazy]
-    right.plot(lazy, limits, color=INK, linewidth=0.8, linestyle="--", zorder=1)
+    height = 0.0
+    for count, text, colour in sorted(ends):
+        height = max(height + 0.06, count)  # labels do not lie on each other
+        left.text(
+            len(tolerances) - 0.85,
+            height,
+            f"{text} {count:.2f}",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+        )
     right.set_yscale("log")
     left.set_ylim(0, None)
     left.set_xlim(-0.2, len(tolerances) - 0.1)
     dress(left, "Evaluations of the model per byte (dotted: passes)", tolerances)
-    dress(right, "Certified bound: mean (dotted: largest; dashed: tolerance)", tolerances)
+    dress(right, "Certified bound: mean (dotted: largest)", tolerances)
+    right.set_xlim(0.7, len(tolerances) - 0.8)
     checked = [row for facts in found.values() for row in facts.values() if row["tolerance"]]
     sizes = [f"{text} {next(iter(facts.values()))['laws']:,}" for text, facts in found.items()]
     figure.text(

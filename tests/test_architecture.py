@@ -65,6 +65,7 @@ PYTHON_FLOORS = (
         "segments",
         "targets",
         "token_byte_arrays",
+        "token_choice",
     },
     {"fim_formats", "generation", "lineage", "segmentation_search", "warping"},
     {"byte_lm_state"},

@@ -18,6 +18,7 @@ from nextbyte.segments import close_segments
 from nextbyte.state_codec import decode_state
 from nextbyte.targets import DEFAULT_EVALUATIONS_PER_BYTE, Target, TargetOptions
 from nextbyte.text_input import as_bytes
+from nextbyte.token_choice import FROM_BACKEND, FromBackend, checked_tokens
 from nextbyte.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -31,15 +32,6 @@ if TYPE_CHECKING:
     from nextbyte.segments import Segment
 
 
-class _FromBackend:
-    """The type of the default of `start_token` and `end_tokens`: what the backend names."""
-
-    def __repr__(self) -> str:
-        return "FROM_BACKEND"
-
-
-FROM_BACKEND: Final = _FromBackend()
-"""Take the start token or the end tokens from the backend."""
 _ROWS_BYTES: Final = 1 << 27  # of one batch of states: a row of logits and a row of masses each
 _MOST_STATES: Final = 256  # of one batch: more make a forward pass no faster
 _EXTRA_TOKENS: Final = 2  # of a context: the start token, and the lead of some tokenizers
@@ -101,8 +93,8 @@ class ByteLM:
         tokenizer: Tokenizer,
         backend: Backend,
         *,
-        start_token: int | _FromBackend | None = FROM_BACKEND,
-        end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
+        start_token: int | FromBackend | None = FROM_BACKEND,
+        end_tokens: Iterable[int] | FromBackend = FROM_BACKEND,
         tolerance: float = 0.0,
         look_ahead: float | None = None,
         target: Target = "canonical",
@@ -116,17 +108,23 @@ class ByteLM:
                 f"the model's rows have {backend.vocab_size} logits, but the tokenizer has "
                 f"{tokenizer.compiled.row_size} tokens: they do not belong together"
             )
-        if isinstance(start_token, _FromBackend):
+        if isinstance(start_token, FromBackend):
             start_token = getattr(backend, "start_token", None)
-        if isinstance(end_tokens, _FromBackend):
+        if isinstance(end_tokens, FromBackend):
             end_tokens = getattr(backend, "end_tokens", ())
         self.tokenizer = tokenizer
         self.backend = backend
-        self.start_token = self._checked_start(start_token)
-        self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
+        start = () if start_token is None else (start_token,)
+        self._start = checked_tokens(start, "start", backend.vocab_size)
+        self.end_tokens = checked_tokens(end_tokens, "end", backend.vocab_size)
         self.look_ahead = checked_share(look_ahead)
         self._audits = AuditStates(self)
         self._stream(self.tolerance)  # checks the end tokens now
+
+    @property
+    def start_token(self) -> int | None:
+        """The token that each text starts with, None for none."""
+        return self._start[0] if self._start else None
 
     @property
     def target(self) -> Target:
@@ -147,6 +145,7 @@ class ByteLM:
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
         target: Target = "canonical",
         max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
     ) -> ByteLM:
@@ -161,7 +160,7 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
-        tolerance, target, max_evaluations_per_byte
+        tolerance, look_ahead, target, max_evaluations_per_byte
             As for `ByteLM`.
 
         Examples
@@ -182,6 +181,7 @@ class ByteLM:
             tokenizer,
             backend,
             tolerance=tolerance,
+            look_ahead=look_ahead,
             target=target,
             max_evaluations_per_byte=max_evaluations_per_byte,
         )
@@ -193,6 +193,7 @@ class ByteLM:
         *,
         ignore_added_words: bool = False,
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
         target: Target = "canonical",
         max_evaluations_per_byte: int | None = DEFAULT_EVALUATIONS_PER_BYTE,
         **options: Any,  # noqa: ANN401
@@ -206,7 +207,7 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
-        tolerance, target, max_evaluations_per_byte
+        tolerance, look_ahead, target, max_evaluations_per_byte
             As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
@@ -232,6 +233,7 @@ class ByteLM:
             tokenizer,
             backend,
             tolerance=tolerance,
+            look_ahead=look_ahead,
             target=target,
             max_evaluations_per_byte=max_evaluations_per_byte,
         )
@@ -241,7 +243,7 @@ class ByteLM:
         prompt: str | bytes = b"",
         *,
         segments: Sequence[Segment] | None = None,
-        bos: int | _FromBackend | None = FROM_BACKEND,
+        bos: int | FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | None = None,
         tolerance: float | None = None,
     ) -> ByteLMState:
@@ -285,20 +287,20 @@ class ByteLM:
         >>> state.prefix, state.start_tokens[:3]
         (b'as', (0, 1, 4093))
         """
-        start_token = (
-            self.start_token if isinstance(bos, _FromBackend) else self._checked_start(bos)
-        )
+        width = self.backend.vocab_size
+        before = self._start
+        if not isinstance(bos, FromBackend):
+            before = checked_tokens(() if bos is None else (bos,), "start", width)
         options = self._options.with_tolerance(tolerance)
         ends = self.end_tokens
         if end_tokens is not None:
-            ends = tuple(self._checked(token, "end") for token in end_tokens)
-        before: tuple[int, ...] = () if start_token is None else (start_token,)
+            ends = checked_tokens(end_tokens, "end", width)
         text = as_bytes(prompt, name="prompt")
         if segments is not None:
             if text:
                 raise InvalidInputError("give a prompt or segments, not both")
             closed, text = close_segments(self.tokenizer, segments)
-            before += tuple(self._checked(token, "segment's") for token in closed)
+            before += checked_tokens(closed, "segment's", width)
         stream = self._stream(options.stream_tolerance, ends)
         state = (
             ByteLMState(self, stream, before, self.look_ahead)
@@ -336,7 +338,7 @@ class ByteLM:
         stream = self._stream(
             self._options.with_tolerance(saved.tolerance).tolerance, saved.end_tokens
         )
-        start = tuple(self._checked(token, "start") for token in saved.start_tokens)
+        start = checked_tokens(saved.start_tokens, "start", self.backend.vocab_size)
         state = ByteLMState(self, stream, start, self.look_ahead)
         state.push(saved.prefix)  # as it is: it was normalized when it was a prompt
         return state
@@ -383,18 +385,6 @@ class ByteLM:
     def _stream(self, tolerance: float, ends: Sequence[int] | None = None) -> _core.ByteStream:
         ends = self.end_tokens if ends is None else ends
         return _core.ByteStream(self.tokenizer.compiled, list(ends), tolerance)
-
-    def _checked_start(self, token: int | None) -> int | None:
-        return None if token is None else self._checked(token, "start")
-
-    def _checked(self, token: int, name: str) -> int:
-        if isinstance(token, bool) or not isinstance(token, (int, np.integer)):
-            raise InvalidInputError(f"the {name} token must be a token id, not {token!r:.80}")
-        if not 0 <= token < self.backend.vocab_size:
-            raise InvalidInputError(
-                f"{name} token {token} is outside the model's {self.backend.vocab_size} logits"
-            )
-        return int(token)
 
     def __repr__(self) -> str:
         return f"ByteLM({self.tokenizer!r}, {type(self.backend).__name__})"

@@ -85,3 +85,11 @@ def test_few_are_kept(tokenizer):
     del state
     gc.collect()
     assert len(backend.branches) == 0
+
+
+def test_from_function_takes_it_too(tokenizer):
+    def rows(contexts):
+        return np.zeros((len(contexts), tokenizer.vocab_size))
+
+    assert ByteLM.from_function(tokenizer, rows, look_ahead=0.9).look_ahead == 0.9
+    assert ByteLM.from_function(tokenizer, rows).look_ahead is None
