@@ -30,7 +30,7 @@ from nextbyte.ensemble_rules import log_sum, mixture_law, product_law  # noqa: E
 
 CHUNK = 20
 RESAMPLES = 2000
-CHECKED = 24
+CHECKED = 12
 MIXTURES = np.linspace(0.0, 1.0, 21)
 POWERS = np.linspace(-0.5, 1.25, 8)
 

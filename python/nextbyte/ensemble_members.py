@@ -132,6 +132,9 @@ class Member:
         if place == start:
             self.at_prompt = self.logprob = self.state.logprob
             return
+        if place < start:
+            self.at_prompt = -np.inf
+            return
         other = self.state.fork()
         other.rollback(place - start)
         self.at_prompt = other.logprob

@@ -31,6 +31,7 @@ from nextbyte.ensemble_weighing import (
     law_bound,
     law_intervals,
     log_weights,
+    prompt_evidence,
     scores,
 )
 from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
@@ -359,12 +360,11 @@ class ByteEnsembleState:
         return evidence_here(self._alive, len(self._weights), since_prompt=since_prompt)
 
     def _prompt_evidence(self) -> float:
-        """Return log P(prompt), where the evidence begins behind it."""
+        """Return log P(prompt) less that of the weights behind it, if the evidence begins there."""
         if self._owner.posterior_from == "text" or self._start == 0:
             return 0.0
         self._owner.evaluate([self], Needs(prompts=True))
-        known = [(i, m.at_prompt) for i, m in self.members.items() if m.at_prompt is not None]
-        return log_sum(np.array([np.log(self._weights[i]) + value for i, value in known]))
+        return prompt_evidence(self._weights, self.members, self._start)
 
     def _chain_of_prompt(self) -> float:
         """Return log P(prompt) by the laws after each of its beginnings."""

@@ -39,6 +39,7 @@ __all__ = [
     "law_bound",
     "law_intervals",
     "log_weights",
+    "prompt_evidence",
     "scores",
 ]
 
@@ -83,6 +84,14 @@ def evidence_after(before: Evidence, alive: Alive, byte: int) -> Evidence | None
         after.lower[i] += lower
         after.upper[i] += upper
     return after
+
+
+def prompt_evidence(weights: Array, members: Mapping[int, Member], start: int) -> float:
+    """Return log sum_i w_i P_i(prompt), less that of the weights with which the text goes on."""
+    known = {i: m.at_prompt for i, m in members.items() if m.at_prompt is not None}
+    prompt = log_sum(np.array([np.log(weights[i]) + value for i, value in known.items()]))
+    there = [i for i, m in members.items() if m.lost_at is None or m.lost_at >= start]
+    return prompt - float(np.log(weights[there].sum()))
 
 
 def scores(weights: Array, alive: Alive, evidence: Array | None) -> Array:

@@ -132,6 +132,16 @@ def test_a_member_that_refuses_when_it_is_asked_for_its_law(rule, prompt):
     fresh = model.start(b"a")
     np.testing.assert_allclose(state.next_byte_logprobs(), fresh.next_byte_logprobs())
     assert state.logprob == pytest.approx(fresh.logprob, abs=1e-12)
+    behind = nb.ByteEnsemble(models, rule=rule, posterior_from="prompt").start(prompt)
+    behind.push(b"ac"[len(prompt) :])
+    with pytest.warns(MemberLostWarning):
+        behind.next_byte_logprobs()
+    if rule == "posterior":  # the prompt "ac" is the second model's alone, "a" is of both
+        chosen = models[1:] if prompt == b"ac" else models
+        share = sum(0.5 * np.exp(m.start(prompt).logprob) for m in chosen)
+        second = np.exp(models[1].start(b"ac").logprob - models[1].start(prompt).logprob)
+        second *= 1 / len(chosen)
+        assert behind.logprob == pytest.approx(np.log(share * second), abs=1e-12)
     with pytest.raises(UnreachableByteError, match="any member"):
         nb.ByteEnsemble(models[:1], rule=rule).start(b"ac").next_byte_logprobs()
 
