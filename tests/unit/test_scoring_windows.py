@@ -12,7 +12,7 @@ import pytest
 import nextbyte as nb
 from nextbyte import scoring_windows
 from nextbyte.errors import InvalidInputError
-from unit.fake_byte_models import FakeByteModel, order2_model
+from unit.fake_byte_models import FakeByteModel, FakeByteState, order2_model
 from unit.known_models import load_all, noisy
 from unit.scored import InBatchesOf, assert_same_laws, ending, step_by_step
 
@@ -101,6 +101,24 @@ def test_the_window_fits_the_model(tokenizers, monkeypatch):
     assert max(len(context) for batch in backend.batches for context in batch) <= 27
     monkeypatch.setattr(scoring_windows, "DEFAULT_WINDOW_BYTES", 16)
     assert next(nb.score_windows(lm, data)).stop == 16
+
+
+class BoundedState(FakeByteState):
+    """Says that its error may be a hundredth for each `b` of its text."""
+
+    @property
+    def bound(self):
+        return self.prefix.count(b"b") / 100
+
+    def fork(self):
+        return BoundedState(self._law, self.prefix)
+
+
+def test_a_window_tells_the_largest_bound_of_its_states():
+    model = order2_model(4, b"ab")
+    model.start = lambda prompt=b"": BoundedState(model.law, prompt)
+    windows = list(nb.score_windows(model, b"aabaabba", window_bytes=4, overlap_bytes=0))
+    assert [window.bound for window in windows] == [0.01, 0.02]
 
 
 def test_the_number_of_states_depends_on_the_vocabulary(tokenizers):
