@@ -59,7 +59,7 @@ def score(
     full
         Return whole laws, from the same pass: 2 kB a byte.
     end_of_text
-        Also score `END_OF_TEXT` after the last byte.
+        Also score `END_OF_TEXT` after the last byte: -inf where the text cannot end.
     window_bytes, overlap_bytes
         As for `score_windows`. A text that is longer than a window is not conditioned on all of
         its past, but on at least `overlap_bytes` of it.
@@ -75,7 +75,7 @@ def score(
     Raises
     ------
     UnreachableByteError
-        A byte has probability zero; `position` is its index in `data`, len(data) for the end.
+        A byte has probability zero; `position` is its index in `data`.
     InvalidInputError
         Text with a lone surrogate, a window that is no window, a row that is no distribution.
 

@@ -143,7 +143,8 @@ class WindowedText:
             if rows is not None:
                 rows[done : done + count] = block.rows
             bound = max(bound, block.bound)
-            if block.logprobs[-1] == -math.inf:
+            # That the text cannot end is an answer; that it cannot be is none.
+            if block.logprobs[-1] == -math.inf and start + done + count <= len(self.data):
                 self._refuse(start + done + count - 1)
             done += count
             advance(count)
@@ -170,12 +171,6 @@ class WindowedText:
         return part[cut : start - low]
 
     def _refuse(self, position: int) -> None:
-        if position == len(self.data):
-            raise UnreachableByteError(
-                position,
-                END_OF_TEXT,
-                f"the text cannot end after its {position} bytes: END_OF_TEXT has probability zero",
-            )
         byte = self.data[position]
         raise UnreachableByteError(
             position,

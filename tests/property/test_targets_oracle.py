@@ -79,7 +79,8 @@ def test_segmentations(name, kind, folder):
                 assert 0.5 * np.abs(found - wanted).sum() <= state.bound + 1e-12, what
                 assert (lower <= wanted + 1e-12).all(), what
                 assert (wanted <= upper + 1e-12).all(), what
-                assert (found[wanted > 0] > 0).all(), what
-                if "tolerance" in options:
+                if not options:  # else a byte may be possible by what was not expanded alone
+                    assert (found[wanted > 0] > 0).all(), what
+                else:
                     assert state.bound <= options["tolerance"] + 1e-12, what
                 state.push(text[end : end + 1])
