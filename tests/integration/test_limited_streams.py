@@ -14,7 +14,7 @@ from nextbyte.backends import TransformersBackend
 from nextbyte.errors import BackendError
 from unit.known_models import load_all
 
-LIMIT = 60
+LIMIT = 45
 CLOSE = 1e-9  # of float64 rows: what batches and reading again may change
 
 
@@ -59,7 +59,7 @@ def test_alternating_streams_under_a_limit_have_the_laws_of_streams_without_one(
             byte = likely(row, chance)
             states[n].push(byte)
             twins[n].push(byte)
-    assert unlimited.backend.kv_tokens > LIMIT, "else nothing was given up"
+    assert unlimited.backend.kv_tokens > LIMIT + 5, "else nothing was given up"
     assert states[0].logprob == pytest.approx(twins[0].logprob, abs=1e-6)
     del states
     gc.collect()
