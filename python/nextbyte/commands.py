@@ -163,6 +163,7 @@ def run_complete(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         stop=[argument_bytes(stop, escapes=arguments.escapes) for stop in arguments.stop],
         max_bytes=arguments.max_bytes,
+        unit=arguments.unit,
     )
     feedback = Feedback.asked_by(arguments)
     lm = load_model(arguments.model, feedback)
@@ -242,6 +243,8 @@ def _completion(model: str, generation: Generation, seconds: float) -> dict[str,
         "stop": None if stop is None else stop.decode("utf-8", "replace"),
         "logprob": generation.logprob,
         "byte_logprobs": generation.byte_logprobs.tolist(),
+        "token_ids": list(generation.token_ids),
+        "token_logprobs": generation.token_logprobs.tolist(),
         "bound": generation.bound,
         "lm_evaluations": generation.lm_evaluations,
         "seconds": seconds,
