@@ -37,16 +37,20 @@ def write_tokenizer(folder: Path) -> Path:
     return path
 
 
-def main() -> None:
-    """Show the cover encodings of a prefix, its next-byte law, and a sample."""
+def make_model() -> nb.ByteLM:
+    """Return the model: the law of a token depends on the token before it alone."""
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = nb.Tokenizer.from_file(write_tokenizer(Path(folder)))
     rng = np.random.default_rng(0)
     table: dict[tuple[int, ...], NDArray[np.float64]] = {(): np.full(len(TOKENS), 1 / len(TOKENS))}
     table |= {(token,): rng.dirichlet(np.ones(len(TOKENS))) for token in range(len(TOKENS))}
-    lm = nb.ByteLM(tokenizer, TableBackend(table, end_tokens=[END]))
+    return nb.ByteLM(tokenizer, TableBackend(table, end_tokens=[END]))
 
-    for cover, overhang in tokenizer.cover_encodings("ba"):
+
+def main() -> None:
+    """Show the cover encodings of a prefix, its next-byte law, and a sample."""
+    lm = make_model()
+    for cover, overhang in lm.tokenizer.cover_encodings("ba"):
         print([TOKENS[token] for token in cover], "reaches", overhang, "byte(s) past 'ba'")
     law = np.exp(lm.start("ba").next_byte_logprobs())
     for symbol in np.flatnonzero(law):

@@ -41,7 +41,16 @@ PYTHON_HEADER = re.compile(r"nanobind/|pybind11/|Python\.h")
 
 PYTHON_FLOORS = (
     {"_core", "errors"},
-    {"escapes", "fim_tokens", "progress", "simd", "stop_strings", "text_input", "text_stream"},
+    {
+        "escapes",
+        "fim_tokens",
+        "progress",
+        "simd",
+        "state_codec",
+        "stop_strings",
+        "text_input",
+        "text_stream",
+    },
     {"formats", "models"},
     {"compiling", "cover_tree", "description_codec", "verification", "witnesses"},
     {"description_cache"},

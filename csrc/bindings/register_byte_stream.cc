@@ -142,6 +142,7 @@ void register_byte_stream(nb::module_& m) {
       .def_prop_ro("bound",
                    &ByteStream::bound,
                    "Of the last law, on its total variation distance to the true one.")
+      .def_prop_ro("end_tokens", &ByteStream::end_tokens)
       .def_prop_ro("unconfirmed",
                    &ByteStream::unconfirmed,
                    "Share of the model's mass that was left out without proof; 0.0 if exact.")

@@ -13,6 +13,7 @@ from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.models.resolve import resolve_model
 from nextbyte.segments import close_segments
+from nextbyte.state_codec import SavedState, decode_state, encode_state
 from nextbyte.text_input import as_bytes
 from nextbyte.tokenizer import Tokenizer
 
@@ -248,6 +249,51 @@ class ByteLM:
         state = ByteLMState(self, stream, before)
         stream.push(self.tokenizer.normalize(text))
         return state
+
+    def restore(self, data: bytes) -> ByteLMState:
+        """Return the state that `ByteLMState.to_bytes` saved, perhaps in another process.
+
+        Its laws are those of this model; contexts are evaluated when they are first needed.
+
+        Raises
+        ------
+        InvalidInputError
+            The bytes are no saved state, damaged, of another version, or of a model with another
+            tokenizer or other end tokens.
+        UnreachableByteError
+            The prefix cannot be read here: the tokens are the same, but not how text is split.
+
+        Examples
+        --------
+        >>> import nextbyte as nb
+        >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
+        >>> saved = lm.start("An apple a day").to_bytes()
+        >>> lm.restore(saved).prefix
+        b'An apple a day'
+        """
+        saved = decode_state(data)
+        if saved.fingerprint.hex() != self.tokenizer.fingerprint:
+            raise InvalidInputError(
+                "the state was saved with another tokenizer (fingerprint "
+                f"{saved.fingerprint.hex()[:12]}, here {self.tokenizer.fingerprint[:12]}): restore "
+                "it with a model that has the same"
+            )
+        if saved.end_tokens != self.end_tokens:
+            raise InvalidInputError(
+                f"the state was saved with the end tokens {list(saved.end_tokens)}, this model has "
+                f"{list(self.end_tokens)}: make it with end_tokens=..."
+            )
+        before = tuple(self._checked(token, "start") for token in saved.start_tokens)
+        state = ByteLMState(self, self._stream(self.tolerance), before)
+        state.push(saved.prefix)  # as it is: it was normalized when it was a prompt
+        return state
+
+    def saved(
+        self, prefix: bytes, start_tokens: tuple[int, ...], end_tokens: tuple[int, ...]
+    ) -> bytes:
+        """Return a saved state of this model (for `ByteLMState.to_bytes`)."""
+        fingerprint = bytes.fromhex(self.tokenizer.fingerprint)
+        return encode_state(SavedState(fingerprint, start_tokens, end_tokens, prefix))
 
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
         """Return the laws of the next byte of many states, shape (n, 257), from one batch.

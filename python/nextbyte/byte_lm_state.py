@@ -60,6 +60,11 @@ class Reader(Protocol):
     def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
         """Return the laws of states of this model, shape (n, 257)."""
 
+    def saved(
+        self, prefix: bytes, start_tokens: tuple[int, ...], end_tokens: tuple[int, ...]
+    ) -> bytes:
+        """Return a saved state of this model."""
+
 
 class _Lineage:
     """What a state and its forks share: the contexts that any of them has had evaluated."""
@@ -215,6 +220,14 @@ class ByteLMState:
         other._lm_passes = self._lm_passes
         return other
 
+    def to_bytes(self) -> bytes:
+        """Return this position in the text as bytes; `ByteLM.restore` makes a state of them again.
+
+        They hold the prefix, the tokens before it and the end tokens, and say which tokenizer they
+        belong to; neither rows nor keys and values, nor bytes that a rollback could go beyond.
+        """
+        return self._lm.saved(self.prefix, self._start_tokens, tuple(self._stream.end_tokens))
+
     def rollback(self, n: int) -> None:
         """Take back the last `n` bytes. Their contexts are evaluated again if they come back."""
         if n < 0:
@@ -312,7 +325,8 @@ def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
                 again.append(state)
         if not wanted:
             return
-        for evaluated, context, owners in _read(wanted):
+        found = _read(wanted)  # keeps every context of the batch until its state holds it
+        for evaluated, context, owners in found:
             row = evaluated.branch.logits
             count = len(owners)
             _core.provide_rows(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.compiling import check_compiled
@@ -41,6 +43,23 @@ class TokenizerInspection:
         def compiled(self) -> _core.CompiledTokenizer: ...  # noqa: D102 - documented there
         def encode(self, text: str | bytes) -> list[int]: ...  # noqa: D102
         def token_bytes(self, token: int) -> bytes: ...  # noqa: D102
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over the family and every token's bytes, special ones included.
+
+        Files of different formats that have the same tokens have the same fingerprint. What splits
+        the text before (patterns) is not in it, since formats spell that differently.
+        """
+        description = self._description
+        digest = hashlib.sha256(f"nextbyte tokenizer 1 {description.model.family}".encode())
+        digest.update(len(description.token_bytes).to_bytes(8, "little"))
+        for data in description.token_bytes:
+            digest.update(len(data).to_bytes(8, "little") + data)
+        for content, token in sorted(description.special_tokens.items()):
+            data = content.encode("utf-8", "surrogatepass")
+            digest.update(token.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data)
+        return digest.hexdigest()
 
     @property
     def exactness(self) -> Exactness:

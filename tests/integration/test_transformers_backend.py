@@ -84,6 +84,25 @@ def test_random_growth_and_dropping_keeps_every_row_right(backend):
     assert backend.kv_tokens == 0
 
 
+@pytest.mark.parametrize("attention", [None, "sdpa", "eager"])
+def test_streams_that_read_their_own_slots_alone_have_the_same_rows(saved, attention, monkeypatch):
+    """Groups where the attention can, the union of what is needed elsewhere; forced here."""
+    monkeypatch.setattr("nextbyte.backends._read_plan._WORTH", 1e9)
+    backend = TransformersBackend.from_pretrained(saved, attention=attention)
+    contexts = [tokens_of(5 + 3 * n, seed=n) for n in range(8)]
+    branches = backend.extend([(None, context) for context in contexts])
+    for turn in range(3):
+        runs = [tokens_of(1 + n * turn % 4, seed=10 * turn + n) for n in range(8)]
+        requests = list(zip(branches, runs, strict=True))
+        more = backend.extend([*requests[::2], (branches[0], [3, *runs[0]]), (branches[0], [3, 4])])
+        assert difference(backend, more[-2], contexts[0] + [3, *runs[0]]) <= PARITY
+        assert difference(backend, more[-1], contexts[0] + [3, 4]) <= PARITY
+        for place, branch in zip(range(0, 8, 2), more, strict=False):
+            branches[place], contexts[place] = branch, contexts[place] + runs[place]
+        for branch, context in zip(branches, contexts, strict=True):
+            assert difference(backend, branch, context) <= PARITY
+
+
 def test_a_long_prompt_is_read_in_chunks(backend):
     prompt = tokens_of(LIMIT - 5, seed=3)
     cuts = [1, 300, 511, 512, 513, len(prompt)]
@@ -94,7 +113,7 @@ def test_a_long_prompt_is_read_in_chunks(backend):
 
 
 def test_chunks_are_also_bounded_by_the_rows_they_return(backend, monkeypatch):
-    monkeypatch.setattr("nextbyte.backends.transformers._CHUNK_LOGITS", 3 * VOCAB)
+    monkeypatch.setattr("nextbyte.backends._passes._CHUNK_LOGITS", 3 * VOCAB)
     passes = []
     forward = type(backend)._forward
     monkeypatch.setattr(
@@ -218,6 +237,49 @@ def test_a_limit_on_slots_is_kept():
         backend.extend([(base, [1]), (base, [2]), (base, [3])])
     assert backend.kv_tokens == 8, "a refused call must hold nothing"
     assert len(backend.extend([(base, [1]), (base, [2])])) == 2
+
+
+def test_streams_under_a_limit_give_up_and_read_again_what_does_not_fit():
+    backend = TransformersBackend(llama(), max_slots=40)
+    contexts = [tokens_of(20, seed=n) for n in range(3)]
+    branches = [backend.extend([(None, context)])[0] for context in contexts]
+    chance = random.Random(1)
+    for turn in range(30):
+        n = chance.randrange(3)
+        more = tokens_of(chance.randint(1, 3), seed=turn)
+        if len(contexts[n]) + len(more) > 40:
+            continue
+        (branches[n],) = backend.extend([(branches[n], more)])
+        contexts[n] = contexts[n] + more
+        assert backend.kv_tokens <= 40
+        assert difference(backend, branches[n], contexts[n]) <= PARITY
+    assert backend._cache.layers[0].keys.shape[2] == 256, "of the first allocation"
+    del branches
+    assert backend.kv_tokens == 0
+
+
+def test_a_prompt_is_not_read_again_while_a_stream_holds_its_beginning(monkeypatch):
+    backend = TransformersBackend(llama())
+    read = []
+    forward = backend._model.forward
+
+    def counted(*arguments, **options):
+        read.extend(options[name].numel() for name in options if name == "input_ids")
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(backend._model, "forward", counted)
+    stem = tokens_of(50)
+    (first,) = backend.extend([(None, stem)])
+    (second,) = backend.extend([(None, [*stem[:40], 3, 5])])
+    (again,) = backend.extend([(None, stem)])
+    assert read == [50, 2, 1]
+    assert backend.kv_tokens == 53
+    for branch, context in ((first, stem), (second, [*stem[:40], 3, 5]), (again, stem)):
+        assert difference(backend, branch, context) <= PARITY
+        (below,) = backend.extend([(branch, [7])])
+        assert difference(backend, below, [*context, 7]) <= PARITY
+    del first, second, again, branch, below
+    assert backend.kv_tokens == 0
 
 
 def test_a_model_that_fails_leaves_the_slots_as_they_were(monkeypatch):

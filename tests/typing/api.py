@@ -56,6 +56,7 @@ def states(lm: nb.ByteLM) -> nb.ByteState:
     assert_type(state.bound, float)
     assert_type(state.lm_evaluations, int)
     assert_type(lm.next_byte_logprobs([state, twin]), NDArray[np.float64])
+    assert_type(lm.restore(state.to_bytes()).prefix, bytes)
     return twin
 
 

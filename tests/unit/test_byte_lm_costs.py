@@ -34,6 +34,20 @@ def test_a_batch_is_what_its_states_are_one_by_one(tokenizers):
         np.testing.assert_allclose(row, law(lm.start(prefix)), rtol=1e-12)
 
 
+def test_no_stream_of_a_batch_reads_a_token_twice(tokenizers):
+    lm, backend = noisy(tokenizers["letters"])
+    states = [lm.start(prompt) for prompt in (b"the t", b"at the ", b"a\xc3", b"")]
+    lm.next_byte_logprobs(states)
+    backend.reset()
+    for byte in b"he at":
+        for state in states:
+            law_now = np.exp(state.next_byte_logprobs())
+            state.push(bytes([byte if law_now[byte] else int(law_now[:256].argmax())]))
+        lm.next_byte_logprobs(states)
+    assert backend.requests > 0
+    assert backend.tokens <= 1.5 * backend.requests
+
+
 def test_forks_in_a_batch_share_their_contexts(tokenizers):
     lm, backend = noisy(tokenizers["letters"])
     state = lm.start(b"the t")

@@ -147,3 +147,14 @@ def test_continued_texts_have_no_blank_in_front(tmp_path, tokenizer):
     bare = nb.Tokenizer.from_file(write_json(tmp_path, llama_json("▁aé", ["▁ a"], b"")))
     with pytest.raises(InvalidInputError, match="segment 0"):
         close_segments(bare, [Continued("a"), 1])
+
+
+def test_a_state_behind_segments_is_saved_whole(tokenizer):
+    lm, _ = noisy(tokenizer, start_token=START, end_tokens=(END,))
+    state = lm.start(segments=["ab", CHAT, "a"])
+    again = lm.restore(state.to_bytes())
+    assert (again.start_tokens, again.prefix) == (state.start_tokens, b"a")
+    np.testing.assert_array_equal(again.next_byte_logprobs(), state.next_byte_logprobs())
+    other = lm.start("a", end_tokens=[CHAT])
+    with pytest.raises(InvalidInputError, match="end tokens"):
+        lm.restore(other.to_bytes())

@@ -3,10 +3,10 @@
 This module imports PyTorch and transformers; only the adapter imports it, when one is made.
 
 A layer keeps two tensors, keys and values, of shape (1, heads, capacity, size). A forward pass
-writes its new tokens into their slots and attends over the slots below the high water mark; the
-attention mask opens to each token its own ancestors. So contexts that share a prefix share its
-slots, and any number of branches is one pass with batch size one. Closed slots cost time but
-change nothing: their weight is exp(-huge) = 0 exactly.
+writes its new tokens into their slots and attends over the slots below the high water mark, or a
+copy of some of them (`_read_plan`); the attention mask opens to each token its own ancestors. So
+contexts that share a prefix share its slots, and any number of branches is one pass with batch size
+one. Closed slots cost time but change nothing: their weight is exp(-huge) = 0 exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PooledCache", "tree_mask"]
+    from numpy.typing import NDArray
+
+__all__ = ["PooledCache", "additive_mask"]
 
 _FIRST_CAPACITY = 256
 
@@ -31,7 +33,13 @@ class _Step:
     def __init__(self) -> None:
         self.slots: torch.Tensor = torch.empty(0, dtype=torch.long)
         self.high_water = 0
+        self.read: torch.Tensor | None = None
         self.capacity = _FIRST_CAPACITY
+
+    @property
+    def length(self) -> int:
+        """Number of slots that are read."""
+        return self.high_water if self.read is None else len(self.read)
 
 
 class _PooledLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not type-checked
@@ -57,7 +65,7 @@ class _PooledLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is no
         *_args: Any,  # noqa: ANN401 - models pass what some caches need
         **_kwargs: Any,  # noqa: ANN401
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write the states of new tokens and return those of all slots in use."""
+        """Write the states of new tokens and return those of the slots that are read."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         elif self.keys.shape[2] < self._step.capacity:
@@ -66,16 +74,19 @@ class _PooledLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is no
         slots = self._step.slots.to(self.keys.device)
         self.keys.index_copy_(2, slots, key_states)
         self.values.index_copy_(2, slots, value_states)
+        if self._step.read is not None:
+            read = self._step.read.to(self.keys.device)
+            return self.keys.index_select(2, read), self.values.index_select(2, read)
         top = self._step.high_water
         return self.keys[:, :, :top], self.values[:, :, :top]
 
     def get_seq_length(self) -> int:
         """Return the number of slots before this pass, as far as a length has a meaning here."""
-        return self._step.high_water - len(self._step.slots)
+        return self._step.length - len(self._step.slots)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:  # noqa: ARG002
         """Return the length and offset of the states that `update` returns."""
-        return self._step.high_water, 0
+        return self._step.length, 0
 
     def get_max_length(self) -> int:
         """Return -1: there is no fixed length."""
@@ -98,38 +109,28 @@ class PooledCache(Cache):  # type: ignore[misc]  # transformers is not type-chec
         self._step = _Step()
         super().__init__(layers=[_PooledLayer(self._step) for _ in range(layers)])
 
-    def prepare(self, slots: Sequence[int], high_water: int) -> None:
-        """Say where the tokens of the next forward pass go; storage grows geometrically."""
+    def prepare(
+        self, slots: Sequence[int], high_water: int, read: NDArray[np.int64] | None
+    ) -> None:
+        """Say where the tokens of the next forward pass go, and which slots it reads (None: all).
+
+        Storage grows geometrically.
+        """
         step = self._step
+        step.read = None if read is None else torch.from_numpy(read)
         step.slots = torch.tensor(slots, dtype=torch.long)
         step.high_water = high_water
         while step.capacity < high_water:
             step.capacity *= 2
 
 
-def tree_mask(ancestors: Sequence[int], high_water: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return the additive attention mask that opens to each token its ancestors.
+def additive_mask(is_open: NDArray[np.bool_], dtype: torch.dtype) -> torch.Tensor:
+    """Return an attention mask as it is added to the scores, of the same shape.
 
-    Parameters
-    ----------
-    ancestors : sequence of int
-        Bit set of open slots for each new token.
-    high_water : int
-        Number of slots attended over.
-    dtype : torch.dtype
-        Type of the model's activations.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (1, 1, tokens, high_water): zero where open, a hugely negative finite number where
-        closed. Additive and floating, because eager attention misreads a boolean mask; finite,
-        because a block of minus infinities alone would make NaN in a blocked softmax.
+    Zero where open, a hugely negative finite number where closed. Additive and floating, because
+    eager attention misreads a boolean mask; finite, because a block of minus infinities alone would
+    make NaN in a blocked softmax.
     """
-    width = -(-high_water // 8)
-    packed = b"".join(bits.to_bytes(width, "little") for bits in ancestors)
-    octets = np.frombuffer(packed, dtype=np.uint8).reshape(len(ancestors), width)
-    bits = np.unpackbits(octets, axis=1, count=high_water, bitorder="little")
     lowest = max(torch.finfo(dtype).min, torch.finfo(torch.float32).min)
     values = np.array([lowest, 0.0], dtype=np.float32)
-    return torch.from_numpy(values[bits]).to(dtype)[None, None]
+    return torch.from_numpy(values[is_open.view(np.uint8)]).to(dtype)

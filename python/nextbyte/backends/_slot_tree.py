@@ -1,112 +1,16 @@
-"""Which key/value slot holds which token: the token tree of a backend, without any tensor.
-
-The keys and values of all living contexts lie in one row of numbered *slots*. A context is a path
-of segments from the root; what a token may attend to is the set of slots on its path, held as a
-Python integer with bit s set for slot s. Order among slots means nothing, since a token's position
-is already in its keys; so a freed slot can be given to any other token, and nothing ever moves.
-
-Cost: a set of T slots is T / 8 bytes, copied once per new token. Slots are handed out lowest
-first, which keeps the *high water mark*, the number of slots attention has to look at, low.
-"""
+"""The token tree of a backend: which tokens of a call are new, and which slots they get."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
+from nextbyte.backends._segments import Segment, SlotPool
 from nextbyte.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["NewTokens", "Segment", "SlotPool", "grow"]
-
-
-class SlotPool:
-    """Hands out slot numbers, lowest first, and takes them back.
-
-    `give_back` may be called at any time from any thread, even by the garbage collector in the
-    middle of `take`: it only appends to a queue, which `take` and `in_use` empty. All else is for
-    one thread at a time.
-    """
-
-    def __init__(self, limit: int | None = None) -> None:
-        self._limit = limit
-        self._used = 0
-        self._returned: deque[int] = deque()
-
-    def take(self, count: int) -> tuple[tuple[int, ...], int]:
-        """Return `count` free slots in ascending order, and the same as a bit set.
-
-        Raises
-        ------
-        BackendError
-            If the limit on slots does not leave that many.
-        """
-        self._collect()
-        if self._limit is not None and self._used.bit_count() + count > self._limit:
-            raise BackendError(
-                f"{count} more tokens do not fit: {self._used.bit_count()} of max_slots="
-                f"{self._limit} key/value slots are in use; drop streams or raise max_slots"
-            )
-        used = self._used
-        slots = []
-        for _ in range(count):
-            lowest = ~used & (used + 1)  # the lowest bit that is not set
-            used |= lowest
-            slots.append(lowest.bit_length() - 1)
-        taken = used ^ self._used
-        self._used = used
-        return tuple(slots), taken
-
-    def give_back(self, slots: int) -> None:
-        """Mark a bit set of slots as free from the next `take` on."""
-        self._returned.append(slots)
-
-    @property
-    def in_use(self) -> int:
-        """Number of slots that hold a token of some living context."""
-        self._collect()
-        return self._used.bit_count()
-
-    @property
-    def high_water(self) -> int:
-        """One more than the highest slot in use."""
-        return self._used.bit_length()
-
-    def _collect(self) -> None:
-        while self._returned:
-            self._used ^= self._returned.popleft()
-
-
-class Segment:
-    """A run of tokens in the tree, and through its parent a whole context.
-
-    Attributes
-    ----------
-    parent : Segment or None
-        The context before this run.
-    slots : tuple of int
-        Where the keys and values of its own tokens are.
-    ancestors : int
-        Bit set of the slots of the whole context, its own included.
-    length : int
-        Number of tokens of the whole context.
-    """
-
-    __slots__ = ("_own", "ancestors", "length", "parent", "pool", "slots")
-
-    def __init__(self, pool: SlotPool, parent: Segment | None, count: int) -> None:
-        self.pool = pool
-        self.parent = parent
-        self._own = 0  # __del__ runs even where `take` raises
-        self.slots, self._own = pool.take(count)
-        self.length: int = count + (0 if parent is None else parent.length)
-        self.ancestors: int = self._own | (0 if parent is None else parent.ancestors)
-
-    def __del__(self) -> None:
-        # Children hold their parent, so nobody can still attend to these slots.
-        self.pool.give_back(self._own)
+__all__ = ["NewTokens", "Segment", "SlotPool", "grow", "settle"]
 
 
 class NewTokens:
@@ -137,8 +41,11 @@ def grow(
 ) -> tuple[list[NewTokens], list[NewTokens]]:
     """Give slots to the tokens of requests, once for every distinct context.
 
-    Requests under the same parent are merged into a radix tree: runs are cut where requests part
-    or end, and nowhere else.
+    Where a living context begins as a request goes on, its slots are shared; the last token of a
+    request is always new, since its logits are wanted. Requests under the same context are merged
+    into a radix tree: runs are cut where requests part or end, and nowhere else. Slots that were
+    given up and are needed again are taken again; if there is no room, the contexts that no request
+    goes on from give up theirs, those first that were not used for longest.
 
     Parameters
     ----------
@@ -150,29 +57,115 @@ def grow(
     Returns
     -------
     order : list of NewTokens
-        All new runs, every one after its parent.
+        All runs to compute, every one after its parent.
     ends : list of NewTokens
         For each request, the run that ends it.
 
     Raises
     ------
     BackendError
-        If there are not enough slots; none is taken then.
+        If what this call needs does not fit by itself; nothing is taken or given up then.
     """
     roots: dict[int, tuple[Segment | None, dict[int, NewTokens]]] = {}
     ends = []
     for parent, tokens in requests:
-        _, children = roots.setdefault(id(parent), (parent, {}))
-        ends.append(_insert(children, tokens))
-    order: list[NewTokens] = []
-    waiting = [(parent, run) for parent, children in roots.values() for run in children.values()]
+        known, rest = _descend(pool, parent, tokens)
+        _, children = roots.setdefault(id(known), (known, {}))
+        ends.append(_insert(children, rest))
+    order = _make_room(pool, [known for known, _ in roots.values()], _size(roots.values()))
+    waiting = [(known, run) for known, children in roots.values() for run in children.values()]
     waiting.reverse()
     while waiting:
         before, run = waiting.pop()
-        run.segment = Segment(pool, before, len(run.tokens))
+        run.segment = Segment(pool, before, run.tokens)
+        run.segment.used = pool.clock
+        run.segment.take()
         order.append(run)
         waiting.extend((run.segment, child) for child in reversed(run.children.values()))
     return order, ends
+
+
+def settle(order: list[NewTokens], *, filled: bool) -> None:
+    """Say whether the slots of all runs that `grow` returned were filled; else they are freed."""
+    for run in order:
+        if filled:
+            run.segment.link()
+        else:
+            run.segment.give_up()
+
+
+def _descend(
+    pool: SlotPool, parent: Segment | None, tokens: tuple[int, ...]
+) -> tuple[Segment | None, tuple[int, ...]]:
+    """Follow living contexts below `parent`; return how far that goes, and the tokens after it."""
+    known, rest = parent, tokens
+    while len(rest) > 1:
+        child = pool.roots.get(rest[0]) if known is None else known.find(rest[0])
+        if child is None or not child.is_held:
+            break
+        shared = _common(child.tokens, rest[:-1])
+        known = child if shared == len(child.tokens) else child.split(shared)
+        rest = rest[shared:]
+    return known, rest
+
+
+def _size(roots: Iterable[tuple[Segment | None, dict[int, NewTokens]]]) -> int:
+    """Return the number of new tokens of radix trees."""
+    waiting = [run for _, children in roots for run in children.values()]
+    size = 0
+    while waiting:
+        run = waiting.pop()
+        size += len(run.tokens)
+        waiting.extend(run.children.values())
+    return size
+
+
+def _make_room(pool: SlotPool, needed: list[Segment | None], size: int) -> list[NewTokens]:
+    """Make room for `size` tokens below some contexts; return runs of theirs to compute again."""
+    if pool.limit is None:  # then nobody ever gave up a slot
+        return []
+    paths: dict[int, Segment] = {}
+    for segment in needed:
+        node = segment
+        while node is not None and id(node) not in paths:
+            paths[id(node)] = node
+            node = node.parent
+    pool.clock += 1
+    held = 0
+    for node in paths.values():
+        node.used = pool.clock
+        held += len(node.slots)
+    again = sorted((n for n in paths.values() if not n.is_held), key=lambda node: node.length)
+    size += sum(len(node.tokens) for node in again)
+    if held + size > pool.limit:
+        raise BackendError(
+            f"{size} more tokens do not fit: max_slots={pool.limit}, and this call goes on from "
+            f"{held} that it needs; ask for fewer streams at once, shorten them, or raise max_slots"
+        )
+    excess = pool.in_use + size - pool.limit
+    if excess > 0:
+        # Nobody was used later than a parent of theirs, so descendants come before.
+        others = [n for n in list(pool.segments) if n.is_held and id(n) not in paths]
+        others.sort(key=lambda node: (node.used, -node.length))
+        for node in others:
+            excess -= len(node.slots)
+            node.give_up()
+            if excess <= 0:
+                break
+    runs = []
+    for node in again:
+        node.take()
+        runs.append(NewTokens(node.tokens))
+        runs[-1].segment = node
+    return runs
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """Return the length of the longest common prefix."""
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return place
+    return min(len(one), len(other))
 
 
 def _insert(children: dict[int, NewTokens], tokens: tuple[int, ...]) -> NewTokens:
@@ -184,11 +177,7 @@ def _insert(children: dict[int, NewTokens], tokens: tuple[int, ...]) -> NewToken
             run = children[rest[0]] = NewTokens(rest)
             run.wanted = True
             return run
-        shared = 0
-        for ours, theirs in zip(rest, run.tokens, strict=False):
-            if ours != theirs:
-                break
-            shared += 1
+        shared = _common(run.tokens, rest)
         if shared < len(run.tokens):
             # Cut the run in two. Its end stays the same object: other requests point to it.
             upper = NewTokens(run.tokens[:shared])

@@ -7,6 +7,7 @@ from typing import Any, Final
 from nextbyte.errors import BackendError, MissingDependencyError
 
 __all__ = [
+    "GROUPED",
     "attention_layers",
     "import_framework",
     "length_limit",
@@ -14,7 +15,10 @@ __all__ = [
     "own_start_token",
 ]
 
-_ATTENTION: Final = ("eager", "sdpa", "nextbyte_tree")  # the last is `_grouped_attention`
+GROUPED: Final = "nextbyte_tree"
+"""`_grouped_attention`, as transformers' registry knows it."""
+
+_ATTENTION: Final = ("eager", "sdpa", GROUPED)
 
 
 def import_framework() -> tuple[Any, Any]:

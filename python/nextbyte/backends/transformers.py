@@ -9,14 +9,18 @@ context read alone; which slots lie between does not enter (tree attention).
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from nextbyte.backends._passes import NewToken, passes
+from nextbyte.backends._read_plan import plan_reads
 from nextbyte.backends._row_holder import RowHolder
-from nextbyte.backends._slot_tree import NewTokens, Segment, SlotPool, grow
+from nextbyte.backends._slot_tree import NewTokens, Segment, SlotPool, grow, settle
 from nextbyte.backends._token_chain import checked_tokens
 from nextbyte.backends._transformers_model import (
+    GROUPED,
     attention_layers,
     import_framework,
     length_limit,
@@ -27,7 +31,7 @@ from nextbyte.errors import BackendError, InvalidInputError, NextByteError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,21 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TransformersBackend"]
 
-_CHUNK_TOKENS: Final = 512  # of one forward pass: bounds the mask and the activations
-_CHUNK_LOGITS: Final = 1 << 25  # of one forward pass: 128 MiB in float32
 # Root mean square difference from plain forward passes, in standard deviations of the logits.
 _CHECK_TOLERANCE: Final = {"float64": 1e-6, "float32": 1e-3, "float16": 0.05}
 _CHECK_TOLERANCE_COARSE: Final = 0.15  # bfloat16 and narrower
-
-
-class _NewToken(NamedTuple):
-    """One token of a forward pass."""
-
-    token: int
-    slot: int
-    position: int
-    ancestors: int
-    end: NewTokens | None  # the run that this token ends, where its logits are wanted
 
 
 class _TransformersBranch(RowHolder):
@@ -79,7 +71,9 @@ class TransformersBackend:
     end_tokens : sequence of int or "model", default "model"
         The tokens that end a text; by default the model's own (generation config, then config).
     max_slots : int, optional
-        Largest number of tokens held at once, over all branches; no limit by default.
+        Largest number of tokens held at once, over all branches; no limit by default. Where it is
+        reached, the branches that were not used for longest give up their keys and values, which
+        are computed again if somebody goes on from there.
     check : bool, default True
         Compare a few short contexts with plain forward passes of the model before trusting it.
         This catches models whose attention cannot be told its mask and positions.
@@ -98,8 +92,7 @@ class TransformersBackend:
     Rows are float32 (float64 for a float64 model), copied to the CPU where the model is not
     there. The backend may be used from several threads; they take turns.
 
-    Every forward pass attends over all slots in use, other streams' included: the cost of a step
-    grows with the number of tokens held, not only with those of its own context.
+    A forward pass reads the slots that its tokens need, or all in use where that is cheaper.
 
     Examples
     --------
@@ -122,9 +115,14 @@ class TransformersBackend:
         self._torch, _ = import_framework()
         from nextbyte.backends import _kv_cache  # noqa: PLC0415 - it imports PyTorch
 
-        self._mask = _kv_cache.tree_mask
-        self._model = model
         layers = attention_layers(model)
+        self._mask = _kv_cache.additive_mask
+        self._attention: Any = None  # set where it can read in groups
+        if model.config._attn_implementation == GROUPED:  # noqa: SLF001 - it has no other name
+            from nextbyte.backends import _grouped_attention  # noqa: PLC0415 - so does it
+
+            self._attention = _grouped_attention
+        self._model = model
         self._selects_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._token_limit: int = model.get_input_embeddings().num_embeddings
         self._length_limit = length_limit(model.config)
@@ -254,8 +252,13 @@ class TransformersBackend:
         with self._lock:
             order, ends = grow(self._pool, checked)
             rows: dict[NewTokens, Row] = {}
-            for part in self._parts(order):
-                rows.update(self._forward(part))
+            filled = False
+            try:
+                for part in passes(order, self._vocab_size):
+                    rows.update(self._forward(part))
+                filled = True
+            finally:
+                settle(order, filled=filled)
         # A branch for each request even where two ask for the same: each may release its row.
         return [_TransformersBranch(end.segment, rows[end]) for end in ends]
 
@@ -290,41 +293,27 @@ class TransformersBackend:
             )
         return segment, own
 
-    def _parts(self, order: list[NewTokens]) -> Iterator[list[_NewToken]]:
-        """Cut new runs into forward passes of bounded size, parents before children."""
-        rows_at_once = max(1, _CHUNK_LOGITS // self._vocab_size)
-        part: list[_NewToken] = []
-        rows = 0
-        for run in order:
-            segment = run.segment
-            before = segment.parent
-            ancestors = 0 if before is None else before.ancestors
-            position = 0 if before is None else before.length
-            last = len(run.tokens) - 1
-            for place, (token, slot) in enumerate(zip(run.tokens, segment.slots, strict=True)):
-                ancestors |= 1 << slot
-                end = run if run.wanted and place == last else None
-                part.append(_NewToken(token, slot, position + place, ancestors, end))
-                rows += end is not None
-                if len(part) == _CHUNK_TOKENS or rows == rows_at_once:
-                    yield part
-                    part, rows = [], 0
-        if part:
-            yield part
-
-    def _forward(self, part: list[_NewToken]) -> dict[NewTokens, Row]:
+    def _forward(self, part: list[NewToken]) -> dict[NewTokens, Row]:
         """Run the model over some new tokens; return the rows of those that end a request."""
         torch = self._torch
         # The head runs at the wanted places only; at one place at least, so that it has a shape.
-        wanted = [(place, new.end) for place, new in enumerate(part) if new.end is not None]
+        wanted = [(place, new.run) for place, new in enumerate(part) if new.wanted]
         places = [place for place, _ in wanted] or [len(part) - 1]
-        high_water = self._pool.high_water
-        self._cache.prepare([new.slot for new in part], high_water)
+        plan = plan_reads(
+            [new.ancestors for new in part],
+            [id(new.run) for new in part],
+            self._pool.high_water,
+            in_groups=self._attention is not None,
+        )
+        self._cache.prepare([new.slot for new in part], self._pool.high_water, plan.slots)
         options: dict[str, Any] = {}
         if self._selects_logits:
             options["logits_to_keep"] = torch.tensor(places, device=self._model.device)
-        with torch.inference_mode():
-            mask = self._mask([new.ancestors for new in part], high_water, self._model.dtype)
+        reading: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        if self._attention is not None and plan.groups is not None:
+            reading = self._attention.in_groups(plan.groups, self._model)
+        with torch.inference_mode(), reading:
+            mask = self._mask(plan.is_open, self._model.dtype)[None, None]
             logits = self._model(
                 input_ids=self._integers([new.token for new in part]),
                 position_ids=self._integers([new.position for new in part]),
@@ -336,9 +325,8 @@ class TransformersBackend:
             if not self._selects_logits:
                 logits = logits[places]
             return {
-                end: self._row(row, alone=len(places) == 1)
-                for row, (_, end) in zip(logits, wanted, strict=False)
-                if end is not None
+                run: self._row(row, alone=len(places) == 1)
+                for row, (_, run) in zip(logits, wanted, strict=False)
             }
 
     def _row(self, logits: Any, *, alone: bool) -> Row:  # noqa: ANN401
