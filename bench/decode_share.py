@@ -88,7 +88,7 @@ def main():
         backend.seconds, backend.rows = 0.0, 0
         core.clear()
         begin = time.thread_time()
-        params = nb.SamplingParams(max_bytes=options.bytes, seed=turn)
+        params = nb.SamplingParams(max_bytes=options.bytes, seed=turn, unit="byte")
         made = nb.generate(lm, PROMPT, params)
         whole = time.thread_time() - begin
         steps = max(1, len(made.bytes))

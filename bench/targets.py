@@ -3,7 +3,7 @@
 Run: python bench/targets.py [--bytes N] [--tolerance T] [--limits L ...] [--no-record].
 SmolLM2-135M in float32. For each text: bits per byte under the canonical law, under raw covers with
 their defect, and between what bounds under all segmentations. The bounds are printed for the whole
-text and for its first bytes: they cannot but widen, see docs/theory.md 12.
+text and for its first bytes: they cannot but widen, see docs/theory.md 13.
 """
 
 from __future__ import annotations

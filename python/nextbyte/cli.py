@@ -190,9 +190,9 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     numbers: dict[str, tuple[type, str]] = {
         "max_bytes": (int, "the most bytes to sample"),
         "temperature": (float, "0 is greedy"),
-        "top_k": (int, "keep this many most probable bytes; 0 keeps all"),
-        "top_p": (float, "keep the fewest bytes that hold this probability"),
-        "min_p": (float, "keep bytes this probable relative to the most probable"),
+        "top_k": (int, "keep this many most probable tokens; 0 keeps all"),
+        "top_p": (float, "keep the fewest tokens that hold this probability"),
+        "min_p": (float, "keep tokens this probable relative to the most probable"),
     }
     for name, (kind, text) in numbers.items():
         value = getattr(default, name)
@@ -203,6 +203,11 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
             metavar="N" if kind is int else "X",
             help=f"{text} (default: {value})",
         )
+    group.add_argument(
+        "--unit",
+        choices=("byte", "token"),
+        help="what is drawn at a time, and options act on (default: token)",
+    )
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same bytes")
     group.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end here (repeatable)"

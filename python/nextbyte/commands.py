@@ -164,6 +164,7 @@ def run_complete(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         stop=[argument_bytes(stop, escapes=arguments.escapes) for stop in arguments.stop],
         max_bytes=arguments.max_bytes,
+        unit=arguments.unit,
     )
     feedback = Feedback.asked_by(arguments)
     lm = load_models(arguments, lambda name: load_model(name, feedback))
@@ -257,6 +258,8 @@ def _completion(
         "stop": None if stop is None else stop.decode("utf-8", "replace"),
         "logprob": generation.logprob,
         "byte_logprobs": generation.byte_logprobs.tolist(),
+        "token_ids": list(generation.token_ids),
+        "token_logprobs": generation.token_logprobs.tolist(),
         "bound": generation.bound,
         "lm_evaluations": generation.lm_evaluations,
         "seconds": seconds,

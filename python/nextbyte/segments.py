@@ -100,7 +100,7 @@ def _encoded_without_lead(tokenizer: Tokenizer, segment: Continued, number: int)
     text = as_bytes(segment.text, name=f"segment {number}")
     if not tokenizer.compiled.lead:
         return _encoded(tokenizer, text, number) if text else []
-    mark = tokenizer.encode(_MARK)
+    mark = _encoded(tokenizer, _MARK, number)
     tokens = _encoded(tokenizer, _MARK + text, number)
     if tokens[: len(mark)] != mark:
         raise InvalidInputError(

@@ -10,12 +10,13 @@ import pytest
 
 import nextbyte as nb
 from nextbyte.errors import InvalidInputError
-from nextbyte.segments import close_segments
+from nextbyte.segments import Continued, close_segments
 from oracle import comparison
 from oracle.language_models import LanguageModel
 from oracle.posterior import cover_posterior
 from oracle.zoo import by_name
 from unit.known_models import AB, CHAT, END, START, A, load_all, noisy
+from unit.test_character_pairs import llama_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,34 @@ def test_laws_and_covers_behind_special_tokens(name, kind, tmp_path):
             assert ids[: len(before)] == before
             share = float(expected[ids[len(before) :]])
             assert math.exp(cover.log_weight) == pytest.approx(share, rel=1e-12)
+
+
+def test_continued_texts_have_no_blank_in_front(tmp_path, tokenizer):
+    path = write_json(tmp_path, llama_json("▁aé", ["▁ a", "a a"], "☺".encode()))
+    with_lead = nb.Tokenizer.from_file(path)
+    assert with_lead.compiled.lead == b" "
+    for text in ("a", " a", "aé a", "éaa", ""):
+        (first, *tokens), rest = close_segments(with_lead, [1, Continued(text), 1])
+        assert (first, tokens.pop(), rest) == (1, 1, b"")
+        assert b"".join(map(with_lead.token_bytes, tokens)) == text.encode()
+        closed, _ = close_segments(with_lead, [1, text, 1])
+        spelled = b"".join(map(with_lead.token_bytes, closed[1:-1]))
+        assert spelled == (b" " + text.encode() if text else b"")
+    assert close_segments(tokenizer, [CHAT, Continued("ab"), CHAT]) == ((CHAT, AB, CHAT), b"")
+    for segments in ([CHAT, Continued("a")], ["b", Continued("a"), CHAT], [Continued("a"), "b"]):
+        with pytest.raises(InvalidInputError, match="must stand between special tokens"):
+            close_segments(tokenizer, segments)
+    bare = nb.Tokenizer.from_file(write_json(tmp_path, llama_json("▁aé", ["▁ a"], b"")))
+    with pytest.raises(InvalidInputError, match="segment 0"):
+        close_segments(bare, [Continued("a"), 1])
+
+
+def test_a_state_behind_segments_is_saved_whole(tokenizer):
+    lm, _ = noisy(tokenizer, start_token=START, end_tokens=(END,))
+    state = lm.start(segments=["ab", CHAT, "a"])
+    again = lm.restore(state.to_bytes())
+    assert (again.start_tokens, again.prefix) == (state.start_tokens, b"a")
+    np.testing.assert_array_equal(again.next_byte_logprobs(), state.next_byte_logprobs())
+    other = lm.start("a", end_tokens=[CHAT])
+    with pytest.raises(InvalidInputError, match="end tokens"):
+        lm.restore(other.to_bytes())

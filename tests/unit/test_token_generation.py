@@ -262,3 +262,14 @@ def test_what_cannot_be_healed(tokenizers):
     bad = nb.ByteLM.from_function(lm.tokenizer, lambda c: np.full((len(c), width), np.nan))
     with pytest.raises(InvalidInputError, match="NaN"):
         nb.heal(bad, b"a")
+
+
+def test_a_tolerance_changes_nothing_of_covers(tokenizers):
+    lm, backend = noisy(tokenizers["smollm2_like"])
+    lazy = nb.ByteLM(lm.tokenizer, backend, tolerance=0.3)
+    for prompt in (b"the t", b"a ", b"th"):
+        exact, found = nb.heal(lm, prompt), nb.heal(lazy, prompt)
+        assert list(found.covers) == list(exact.covers)
+        params = SamplingParams(max_bytes=8, seed=2)
+        one, other = generate(lm, prompt, params), generate(lazy, prompt, params)
+        assert (one.bytes, one.logprob, one.bound) == (other.bytes, other.logprob, other.bound)
