@@ -12,7 +12,7 @@ import numpy as np
 from harness import Session, arguments
 
 import nextbyte as nb
-from nextbyte.token_generation import TokenSampler
+from nextbyte.sampling.token_generation import TokenSampler
 
 PROMPT = "def fib(n):\n    ret"
 UNENDING = 10**6  # bytes: more than the tokens have

@@ -26,7 +26,7 @@ from harness import machine, report  # noqa: E402
 from texts import TEXTS  # noqa: E402
 
 import nextbyte as nb  # noqa: E402
-from nextbyte.ensemble_rules import log_sum, mixture_law, product_law  # noqa: E402
+from nextbyte.ensemble.rules import log_sum, mixture_law, product_law  # noqa: E402
 
 CHUNK = 20
 RESAMPLES = 2000

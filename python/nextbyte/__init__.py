@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nextbyte import errors, simd
+from nextbyte.audits.raw_state import RawState
+from nextbyte.audits.segmentations_state import SegmentationsState
 from nextbyte.backends import Backend, Branch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
@@ -10,10 +12,8 @@ from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
 from nextbyte.healing import Healing, heal
 from nextbyte.infill import Infill, infill
-from nextbyte.raw_state import RawState
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
-from nextbyte.segmentations_state import SegmentationsState
 from nextbyte.tokenizer import Tokenizer
 
 __all__ = [

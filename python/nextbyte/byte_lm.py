@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from nextbyte import _core
-from nextbyte.audit_states import AuditStates
+from nextbyte.audits.states import AuditStates
+from nextbyte.audits.targets import DEFAULT_EVALUATIONS_PER_BYTE, Target, TargetOptions
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, next_byte_rows
 from nextbyte.byte_model import ALPHABET_SIZE
@@ -16,7 +17,6 @@ from nextbyte.look_ahead import checked_share
 from nextbyte.models.resolve import resolve_model
 from nextbyte.segments import close_segments
 from nextbyte.state_codec import decode_state
-from nextbyte.targets import DEFAULT_EVALUATIONS_PER_BYTE, Target, TargetOptions
 from nextbyte.text_input import as_bytes
 from nextbyte.token_choice import FROM_BACKEND, FromBackend, checked_tokens
 from nextbyte.tokenizer import Tokenizer

@@ -14,8 +14,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nextbyte import commands, inspect_command, score_command
-from nextbyte.ensemble_options import add_ensemble_options
+from nextbyte import commands
+from nextbyte.commands import inspect as inspect_command
+from nextbyte.commands import score as score_command
+from nextbyte.commands.ensemble_options import add_ensemble_options
 from nextbyte.errors import NextByteError
 from nextbyte.sampling import SamplingParams
 

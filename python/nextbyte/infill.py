@@ -22,22 +22,22 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import numpy as np
 
-from nextbyte.batch_sampler import sample_batch
 from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
 from nextbyte.fim_formats import FimFormat, find_fim_format
 from nextbyte.sampling import ByteStreamIterator
+from nextbyte.sampling.batch_sampler import sample_batch
+from nextbyte.sampling.token_generation import make_sampler
+from nextbyte.sampling.warping import SamplingParams
 from nextbyte.text_input import as_bytes
 from nextbyte.text_weights import continuation_logprobs
-from nextbyte.token_generation import make_sampler
-from nextbyte.warping import SamplingParams
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Sequence
 
     from nextbyte.fim_formats import FimOrder
-    from nextbyte.generation import FinishReason, Generation
+    from nextbyte.sampling.generation import FinishReason, Generation
     from nextbyte.segments import Segment
 
 __all__ = ["Infill", "InfillCandidate", "infill"]

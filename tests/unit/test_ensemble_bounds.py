@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nextbyte as nb
-from nextbyte import ensemble_rules as arithmetic
+from nextbyte.ensemble import rules as arithmetic
 from unit.fake_byte_models import FakeByteModel, FakeByteState, one_text_model, order2_model
 
 RULES = ("mixture", "product", "posterior")

@@ -10,7 +10,7 @@ import pytest
 
 from nextbyte.byte_model import END_OF_TEXT
 from nextbyte.sampling import SamplingParams, generate
-from nextbyte.warping import warp
+from nextbyte.sampling.warping import warp
 from unit.fake_byte_models import order2_model
 
 

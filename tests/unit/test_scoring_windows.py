@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nextbyte as nb
-from nextbyte import scoring_windows
 from nextbyte.errors import InvalidInputError
+from nextbyte.scoring import windows as scoring_windows
 from unit.fake_byte_models import FakeByteModel, FakeByteState, order2_model
 from unit.known_models import load_all, noisy
 from unit.scored import InBatchesOf, assert_same_laws, ending, step_by_step

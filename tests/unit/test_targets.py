@@ -10,9 +10,9 @@ import pytest
 
 import nextbyte as nb
 from nextbyte import END_OF_TEXT, ByteLM
+from nextbyte.audits.targets import TargetOptions
 from nextbyte.backends import TableBackend
 from nextbyte.errors import InvalidInputError, UnreachableByteError, UnsupportedTokenizerError
-from nextbyte.targets import TargetOptions
 from unit import sentencepiece_files
 from unit import tiny_tokenizers as tiny
 from unit.known_models import (

@@ -11,8 +11,8 @@ import pytest
 import nextbyte as nb
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.sampling import SamplingParams, generate, stream
+from nextbyte.sampling.warping import warp, warp_law
 from nextbyte.token_walk import END, TokenWalk, read_rows, weigh_covers
-from nextbyte.warping import warp, warp_law
 from unit.fake_byte_models import order2_model
 from unit.known_models import END as END_TOKEN
 from unit.known_models import START, load_all, noisy

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nextbyte.errors import InvalidInputError
-from nextbyte.warping import SamplingParams, warp
+from nextbyte.sampling.warping import SamplingParams, warp
 
 
 def row_of(**probabilities):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nextbyte as nb
-from nextbyte.token_generation import TokenSampler
+from nextbyte.sampling.token_generation import TokenSampler
 
 
 def law_by_tokens(monkeypatch, lm, prompt, **options):

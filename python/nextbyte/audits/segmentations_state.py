@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from nextbyte.byte_lm_state import ByteLMState, Reader
-from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
-from nextbyte.context_reading import ContextReader, HeldContext
-from nextbyte.errors import InvalidInputError, UnreachableByteError
-from nextbyte.segmentation_search import (
+from nextbyte.audits.context_reading import ContextReader, HeldContext
+from nextbyte.audits.segmentation_search import (
     Segmentation,
     SpellingTracker,
     choose,
     log_sum,
 )
+from nextbyte.byte_lm_state import ByteLMState, Reader
+from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
+from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte import _core
+    from nextbyte.audits.targets import TargetOptions
+    from nextbyte.audits.token_byte_arrays import TokenByteArrays
     from nextbyte.backends import Backend
-    from nextbyte.targets import TargetOptions
-    from nextbyte.token_byte_arrays import TokenByteArrays
 
 __all__ = ["SegmentationsState"]
 

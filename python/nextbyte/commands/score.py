@@ -19,7 +19,7 @@ from nextbyte import commands
 from nextbyte.commands import Feedback
 from nextbyte.errors import InvalidInputError
 from nextbyte.progress import progress_bar
-from nextbyte.scoring_windows import WindowedText
+from nextbyte.scoring.windows import WindowedText
 
 if TYPE_CHECKING:
     import argparse

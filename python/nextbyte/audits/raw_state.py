@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from nextbyte import _core
+from nextbyte.audits.context_reading import ContextReader, HeldContext
 from nextbyte.byte_lm_state import ByteLMState, Reader
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
-from nextbyte.context_reading import ContextReader, HeldContext
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nextbyte.audits.token_byte_arrays import TokenByteArrays
     from nextbyte.backends import Backend
-    from nextbyte.token_byte_arrays import TokenByteArrays
 
 __all__ = ["RawState"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from nextbyte.ensemble_rules import (
+from nextbyte.ensemble.rules import (
     box_to_intervals,
     intervals_from_total_variation,
     log_sum,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nextbyte.ensemble_members import Member
-    from nextbyte.ensemble_rules import Rule
+    from nextbyte.ensemble.members import Member
+    from nextbyte.ensemble.rules import Rule
 
     Array: TypeAlias = NDArray[np.float64]
     Alive: TypeAlias = Mapping[int, Member]

@@ -21,8 +21,8 @@ import numpy as np
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
 from nextbyte.errors import InvalidInputError
 from nextbyte.progress import progress_bar
-from nextbyte.scoring_walks import laws_along
-from nextbyte.scoring_windows import ScoredWindow, WindowedText
+from nextbyte.scoring.walks import laws_along
+from nextbyte.scoring.windows import ScoredWindow, WindowedText
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE
-from nextbyte.ensemble_rules import intervals_from_total_variation
+from nextbyte.ensemble.rules import intervals_from_total_variation
 from nextbyte.errors import BackendError, MemberLostWarning, UnreachableByteError
 
 if TYPE_CHECKING:

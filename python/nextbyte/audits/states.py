@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from nextbyte.audits.raw_state import RawState
+from nextbyte.audits.segmentations_state import SegmentationsState
+from nextbyte.audits.token_byte_arrays import TokenByteArrays
 from nextbyte.byte_lm_state import Reader
-from nextbyte.raw_state import RawState
-from nextbyte.segmentations_state import SegmentationsState
-from nextbyte.token_byte_arrays import TokenByteArrays
 
 if TYPE_CHECKING:
     from nextbyte import _core
+    from nextbyte.audits.targets import TargetOptions
     from nextbyte.backends import Backend
-    from nextbyte.targets import TargetOptions
 
 __all__ = ["AuditStates"]
 

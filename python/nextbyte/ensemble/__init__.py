@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE
-from nextbyte.ensemble_members import member_failed, start_members
-from nextbyte.ensemble_rules import RULES, checked_weights
-from nextbyte.ensemble_state import ByteEnsembleState, Needs
-from nextbyte.ensemble_workers import MemberWorkers
+from nextbyte.ensemble.members import member_failed, start_members
+from nextbyte.ensemble.rules import RULES, checked_weights
+from nextbyte.ensemble.state import ByteEnsembleState, Needs
+from nextbyte.ensemble.workers import MemberWorkers
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.text_input import as_bytes
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.byte_model import ByteModel
-    from nextbyte.ensemble_rules import Rule
+    from nextbyte.ensemble.rules import Rule
 
 __all__ = ["ByteEnsemble", "PosteriorFrom"]
 

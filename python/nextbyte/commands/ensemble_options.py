@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.ensemble import ByteEnsemble
-from nextbyte.ensemble_rules import RULES, Rule, checked_weights
+from nextbyte.ensemble.rules import RULES, Rule, checked_weights
 from nextbyte.errors import InvalidInputError, MemberLostWarning
 
 if TYPE_CHECKING:

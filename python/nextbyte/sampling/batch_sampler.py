@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nextbyte.errors import NextByteError
-from nextbyte.token_generation import TokenSampler, make_sampler, read_ahead
+from nextbyte.sampling.token_generation import TokenSampler, make_sampler, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.byte_model import ByteModel, ByteState
-    from nextbyte.generation import Generation, TextErrors
-    from nextbyte.stream_sampler import StreamSampler
-    from nextbyte.warping import SamplingParams
+    from nextbyte.sampling.generation import Generation, TextErrors
+    from nextbyte.sampling.stream_sampler import StreamSampler
+    from nextbyte.sampling.warping import SamplingParams
 
 __all__ = ["sample_batch"]
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
-from nextbyte.generation import read_only
-from nextbyte.stream_sampler import StreamSampler
+from nextbyte.sampling.generation import read_only
+from nextbyte.sampling.stream_sampler import StreamSampler
+from nextbyte.sampling.warping import warp_law
 from nextbyte.token_walk import END, TokenWalk, read_rows, weigh_covers
-from nextbyte.warping import warp_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from nextbyte.byte_lm_state import ByteLMState
     from nextbyte.byte_model import ByteModel, ByteState
     from nextbyte.cover import Cover
-    from nextbyte.generation import FinishReason, TextErrors
+    from nextbyte.sampling.generation import FinishReason, TextErrors
+    from nextbyte.sampling.warping import SamplingParams
     from nextbyte.token_walk import CoverWeights
-    from nextbyte.warping import SamplingParams
 
 __all__ = ["TokenSampler", "make_sampler", "read_ahead"]
 

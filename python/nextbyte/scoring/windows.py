@@ -15,7 +15,7 @@ import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
 from nextbyte.errors import InvalidInputError, UnreachableByteError
-from nextbyte.scoring_walks import laws_along
+from nextbyte.scoring.walks import laws_along
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:

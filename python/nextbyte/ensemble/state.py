@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from nextbyte.ensemble_members import (
+from nextbyte.ensemble.members import (
     Member,
     Roster,
     lose_refusing,
@@ -19,12 +19,12 @@ from nextbyte.ensemble_members import (
     rollback_members,
     start_members,
 )
-from nextbyte.ensemble_rules import (
+from nextbyte.ensemble.rules import (
     log_sum,
     mixture_law,
     product_law,
 )
-from nextbyte.ensemble_weighing import (
+from nextbyte.ensemble.weighing import (
     Evidence,
     evidence_after,
     evidence_here,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nextbyte.ensemble_rules import Rule
+    from nextbyte.ensemble.rules import Rule
 
     Array: TypeAlias = NDArray[np.float64]
 

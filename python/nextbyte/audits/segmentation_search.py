@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nextbyte.token_byte_arrays import TokenByteArrays
+    from nextbyte.audits.token_byte_arrays import TokenByteArrays
 
 __all__ = ["Segmentation", "SpellingTracker", "choose", "log_sum"]
 

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, overload
 
-from nextbyte.batch_sampler import sample_batch
 from nextbyte.errors import InvalidInputError, NextByteError
-from nextbyte.generation import Chunk, FinishReason, Generation, TextErrors, checked_errors
 from nextbyte.progress import progress_bar
+from nextbyte.sampling.batch_sampler import sample_batch
+from nextbyte.sampling.generation import Chunk, FinishReason, Generation, TextErrors, checked_errors
+from nextbyte.sampling.token_generation import make_sampler
+from nextbyte.sampling.warping import SamplingParams, warp
 from nextbyte.text_input import as_bytes
-from nextbyte.token_generation import make_sampler
-from nextbyte.warping import SamplingParams, warp
 
 if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel
-    from nextbyte.stream_sampler import StreamSampler
+    from nextbyte.sampling.stream_sampler import StreamSampler
 
 __all__ = [
     "ByteStreamIterator",

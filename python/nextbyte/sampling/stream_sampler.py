@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nextbyte.byte_model import END_OF_TEXT
-from nextbyte.generation import Generation
+from nextbyte.sampling.generation import Generation
+from nextbyte.sampling.warping import SamplingParams, warp
 from nextbyte.stop_strings import StopMatcher
 from nextbyte.text_stream import Utf8Stream
-from nextbyte.warping import SamplingParams, warp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.byte_model import ByteState
-    from nextbyte.generation import FinishReason, TextErrors
+    from nextbyte.sampling.generation import FinishReason, TextErrors
 
 __all__ = ["StreamSampler"]
 

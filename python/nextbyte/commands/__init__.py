@@ -21,7 +21,7 @@ import numpy as np
 from nextbyte import display
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel
-from nextbyte.ensemble_options import described, load_models, warnings_in_one_line
+from nextbyte.commands.ensemble_options import described, load_models, warnings_in_one_line
 from nextbyte.escapes import argument_bytes
 from nextbyte.models.fetch import fetch
 from nextbyte.models.registry import MODELS
