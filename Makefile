@@ -59,6 +59,7 @@ bench-peers:  ## Compare with genlm-backend and genlm-bytes, in an environment o
 
 picture: $(STAMP)-package $(STAMP)-bench  ## Draw the main comparison from the figures in bench/results
 	@$(BIN)/python bench/picture.py
+	@$(BIN)/python bench/laziness_picture.py
 
 instruction-counts: $(STAMP)-package  ## Count the instructions of the hot calls (valgrind) and record them
 	@$(BIN)/python bench/instructions/count.py $(HOT_CALLS) --record

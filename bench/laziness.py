@@ -77,26 +77,30 @@ def shown(name, facts, exact):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", type=int, default=1100, help="of each text, at most")
+    parser.add_argument("--texts", nargs="+", choices=list(LONG_TEXTS), default=list(LONG_TEXTS))
     parser.add_argument("--tolerances", type=float, nargs="+", default=TOLERANCES)
+    parser.add_argument("--look-ahead", type=float, help="a share over 1/2; default: none")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--no-record", action="store_true", help="only print")
     options = parser.parse_args()
     model = nb.ByteLM.from_pretrained("smollm2-135m")
     backend = MemoBackend(model.backend)
-    lm = nb.ByteLM(model.tokenizer, backend)
+    lm = nb.ByteLM(model.tokenizer, backend, look_ahead=options.look_ahead)
     print(
         "| text | tolerance | evaluations per byte | passes per byte | bits per byte "
         "| beside exact | laws | violations | bound / error, median | mean bound | largest bound |"
     )
     print("|" + "---|" * 11)
-    for name, text in LONG_TEXTS.items():
-        data = text.encode()[: options.bytes]
+    for name in options.texts:
+        data = LONG_TEXTS[name].encode()[: options.bytes]
         true_laws, exact = walk(lm, data, 0.0, None)
         for tolerance in options.tolerances:
             facts = walk(lm, data, tolerance, true_laws)[1]
             print(shown(name, facts, exact), flush=True)
             if not options.no_record:
                 setup = {"text": name, "bytes": len(data), "model": "SmolLM2-135M, float32"}
+                if options.look_ahead is not None:
+                    setup["look_ahead"] = options.look_ahead
                 title = (__doc__ or "").splitlines()[0]
                 line = record("laziness", title=title, setup=setup, machine=describe(), facts=facts)
                 append(options.results / "laziness.jsonl", line)

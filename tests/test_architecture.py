@@ -57,7 +57,7 @@ PYTHON_FLOORS = (
     {"tokenizer_report"},
     {"tokenizer_inspection", "tokenizer_rows"},
     {"tokenizer", "backends"},
-    {"byte_model", "cover", "segments"},
+    {"byte_model", "cover", "look_ahead", "segments"},
     {
         "byte_lm",
         "byte_lm_state",

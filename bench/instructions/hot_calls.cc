@@ -120,13 +120,13 @@ __attribute__((noinline)) void hot_push(ByteStream& stream, const char* byte) {
 }
 
 __attribute__((noinline)) void hot_pending(ByteStream& stream,
-                                           std::vector<ByteStream::ContextPointer>& found) {
+                                           std::vector<nextbyte::ContextPointer>& found) {
   found = stream.pending();
   ++calls[kPending];
 }
 
 __attribute__((noinline)) void hot_provide(ByteStream& stream,
-                                           const ByteStream::ContextPointer& context,
+                                           const nextbyte::ContextPointer& context,
                                            const nextbyte::Logits& row) {
   stream.provide(context, row);
   ++calls[kProvide];
@@ -194,7 +194,7 @@ int main() {
 
   double sum = 0.0;
   ByteStream stream(tokenizer, {});
-  std::vector<ByteStream::ContextPointer> contexts;
+  std::vector<nextbyte::ContextPointer> contexts;
   for (const char& byte : text) {
     hot_pending(stream, contexts);
     for (const auto& context : contexts) hot_provide(stream, context, row);

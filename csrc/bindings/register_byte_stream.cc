@@ -1,12 +1,14 @@
 // Binds one byte stream: push, which contexts need logits, rows in, log-probabilities out.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -138,6 +140,15 @@ void register_byte_stream(nb::module_& m) {
           nb::arg("lower"),
           nb::arg("upper"),
           "Writes bounds of the true law's 257 probabilities.")
+      .def(
+          "likely_token",
+          [](const ByteStream& s,
+             double least) -> std::optional<std::pair<PythonContext, TokenId>> {
+            const auto likely = s.likely_token(least);
+            if (!likely) return std::nullopt;
+            return std::make_pair(to_python(likely->context), likely->token);
+          },
+          nb::arg("least"))
       .def_prop_ro("tolerance", &ByteStream::tolerance)
       .def_prop_ro("bound",
                    &ByteStream::bound,

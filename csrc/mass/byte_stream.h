@@ -63,6 +63,15 @@ class ByteStream {
   // next_byte_logprobs() does, which is to be called before.
   void next_byte_bounds(double* lower, double* upper);
 
+  // The token that most of the known mass goes through, if that is a share of at least `least`
+  // (over 1/2): of an evaluated live context, and reaching past the end. Where the text follows it,
+  // context and token are the next context that matters.
+  struct LikelyToken {
+    ContextPointer context;
+    TokenId token;
+  };
+  std::optional<LikelyToken> likely_token(double least) const;
+
   // Of the model's mass after the live contexts, the share on tokens that are left out although
   // nobody knows that they cannot follow (WitnessFamily); 0 for exact families. As of the last
   // next_byte_logprobs().

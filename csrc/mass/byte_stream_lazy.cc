@@ -126,4 +126,36 @@ void ByteStream::next_byte_bounds(double* lower, double* upper) {
   partial_law(true).write_bounds(lower, upper);
 }
 
+std::optional<ByteStream::LikelyToken> ByteStream::likely_token(double least) const {
+  const Context& base = tracker_.base();
+  const TokenTable& table = tracker_.tokenizer().table();
+  double known = 0.0, heaviest = 0.0;
+  const LiveContext* best = nullptr;
+  Rank best_first = 0;
+  for (const LiveContext& live : tracker_.live()) {
+    const auto [missing, log_weight] = standing(live, base);
+    const Row* const row = find_row(*live.context);
+    if (missing != nullptr || row == nullptr || !(row->total() > 0.0)) continue;
+    const bool is_exact = live.cursor.depth > 0 && table.exact(live.cursor) != kNoRank;
+    const Rank first = live.cursor.first + (is_exact ? 1U : 0U);
+    const double mass = std::exp(log_weight) * row->sum(first, live.cursor.last) / row->total();
+    known += mass;
+    if (mass <= heaviest) continue;
+    heaviest = mass;
+    best = &live;
+    best_first = first;
+  }
+  if (best == nullptr || heaviest < least * known) return std::nullopt;
+  // At most one token has half of the known mass: bisect towards it.
+  const Row& row = *find_row(*best->context);
+  const double enough = least * known / heaviest * row.sum(best_first, best->cursor.last);
+  Rank first = best_first, last = best->cursor.last;
+  while (last - first > 1) {
+    const Rank middle = first + (last - first) / 2;
+    (row.sum(first, middle) >= enough ? last : first) = middle;
+  }
+  if (row.mass(first) < enough) return std::nullopt;
+  return LikelyToken{best->context, table.order()[first]};
+}
+
 }  // namespace nextbyte

@@ -11,6 +11,7 @@ from nextbyte import _core
 from nextbyte.backends import FunctionBackend, TransformersBackend
 from nextbyte.byte_lm_state import ByteLMState, Evaluated, next_byte_rows
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
+from nextbyte.look_ahead import checked_share
 from nextbyte.models.resolve import resolve_model
 from nextbyte.segments import close_segments
 from nextbyte.state_codec import SavedState, decode_state, encode_state
@@ -61,12 +62,16 @@ class ByteLM:
         0 <= tolerance < 1. By default 0.0: every law is exact. Above it, contexts that matter
         little are not evaluated, and every law is within `tolerance` of the exact one in total
         variation; the state's `bound` certifies by how much.
+    look_ahead : float or None, optional
+        Where a token has at least this share of the mass (over 1/2), its context is evaluated along
+        with what is needed: fewer passes, more rows, the same laws. For models whose pass costs
+        the same for a row more. By default None: never.
 
     Raises
     ------
     InvalidInputError
         The model's rows are narrower than the vocabulary, or a start or end token is out of range,
-        or an end token is an ordinary token, or the tolerance is none.
+        or an end token is an ordinary token, or the tolerance or look_ahead is none.
 
     Examples
     --------
@@ -85,6 +90,7 @@ class ByteLM:
         start_token: int | _FromBackend | None = FROM_BACKEND,
         end_tokens: Iterable[int] | _FromBackend = FROM_BACKEND,
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
     ) -> None:
         # Special tokens behind the row's end are no loss: Gemma's files have one.
         if backend.vocab_size < tokenizer.compiled.row_size:
@@ -101,6 +107,7 @@ class ByteLM:
         self.start_token = self._checked_start(start_token)
         self.end_tokens = tuple(self._checked(token, "end") for token in end_tokens)
         self.tolerance = self._checked_tolerance(tolerance)
+        self.look_ahead = checked_share(look_ahead)
         self._stream(self.tolerance)  # checks the end tokens now
 
     @classmethod
@@ -112,6 +119,7 @@ class ByteLM:
         start_token: int | None = None,
         end_tokens: Sequence[int] = (),
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
     ) -> ByteLM:
         """Make a byte model from any function of token contexts.
 
@@ -124,7 +132,7 @@ class ByteLM:
             float32 or float64.
         start_token, end_tokens
             The model's own special tokens, if it has any.
-        tolerance
+        tolerance, look_ahead
             As for `ByteLM`.
 
         Examples
@@ -141,7 +149,7 @@ class ByteLM:
         backend = FunctionBackend(
             fn, vocab_size=None, start_token=start_token, end_tokens=tuple(end_tokens)
         )
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(tokenizer, backend, tolerance=tolerance, look_ahead=look_ahead)
 
     @classmethod
     def from_pretrained(
@@ -150,6 +158,7 @@ class ByteLM:
         *,
         ignore_added_words: bool = False,
         tolerance: float = 0.0,
+        look_ahead: float | None = None,
         **options: Any,  # noqa: ANN401
     ) -> ByteLM:
         """Load tokenizer and model.
@@ -161,7 +170,7 @@ class ByteLM:
             the Hugging Face hub.
         ignore_added_words
             As for `Tokenizer.from_file`.
-        tolerance
+        tolerance, look_ahead
             As for `ByteLM`.
         options
             For `TransformersBackend.from_pretrained`, `dtype` for example.
@@ -183,7 +192,7 @@ class ByteLM:
         if tokenizer.exactness == "refuted":
             raise UnsupportedTokenizerError(f"{directory}: {tokenizer.report().why}")
         backend = TransformersBackend.from_pretrained(directory, **options)
-        return cls(tokenizer, backend, tolerance=tolerance)
+        return cls(tokenizer, backend, tolerance=tolerance, look_ahead=look_ahead)
 
     def start(
         self,
@@ -246,7 +255,7 @@ class ByteLM:
                 raise InvalidInputError("give a prompt or segments, not both")
             closed, text = close_segments(self.tokenizer, segments)
             before += tuple(self._checked(token, "segment's") for token in closed)
-        state = ByteLMState(self, stream, before)
+        state = ByteLMState(self, stream, before, self.look_ahead)
         stream.push(self.tokenizer.normalize(text))
         return state
 
@@ -284,7 +293,7 @@ class ByteLM:
                 f"{list(self.end_tokens)}: make it with end_tokens=..."
             )
         before = tuple(self._checked(token, "start") for token in saved.start_tokens)
-        state = ByteLMState(self, self._stream(self.tolerance), before)
+        state = ByteLMState(self, self._stream(self.tolerance), before, self.look_ahead)
         state.push(saved.prefix)  # as it is: it was normalized when it was a prompt
         return state
 

@@ -11,6 +11,7 @@ import numpy as np
 from nextbyte import _core
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError
+from nextbyte.look_ahead import AheadContexts
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class _Lineage:
 
     def __init__(self) -> None:
         self.evaluated: WeakValueDictionary[int, Evaluated] = WeakValueDictionary()
+        self.ahead: AheadContexts[Evaluated] = AheadContexts()
         self._long_runs: deque[ref[Evaluated]] = deque()
 
     def add(self, context: _core.Context, evaluated: Evaluated) -> None:
@@ -89,8 +91,15 @@ class _Lineage:
 class ByteLMState:
     """A position in a text under a `ByteLM`; see `nextbyte.ByteState`. Made by `ByteLM.start`."""
 
-    def __init__(self, lm: Reader, stream: _core.ByteStream, start_tokens: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        lm: Reader,
+        stream: _core.ByteStream,
+        start_tokens: tuple[int, ...],
+        look_ahead: float | None = None,
+    ) -> None:
         self._lm = lm
+        self._look_ahead = look_ahead
         self._stream = stream
         self._start_tokens = start_tokens
         # A context stays evaluated while some state holds it, or one below it.
@@ -156,7 +165,7 @@ class ByteLMState:
         evaluated for it.
         """
         try:
-            _evaluate([self], current=False)
+            evaluate_states([self], current=False)
             self._score_base()
             return self._stream.base_logprob() + self._stream.relative_logprob()
         except InvalidInputError:  # a row that is no distribution
@@ -213,7 +222,7 @@ class ByteLMState:
 
     def fork(self) -> ByteLMState:
         """Return an independent state at the same position; history and KV cache are shared."""
-        other = ByteLMState(self._lm, self._stream.fork(), self._start_tokens)
+        other = ByteLMState(self._lm, self._stream.fork(), self._start_tokens, self._look_ahead)
         other._lineage = self._lineage
         other._held = list(self._held)
         other._lm_evaluations = self._lm_evaluations
@@ -233,6 +242,8 @@ class ByteLMState:
         if n < 0:
             raise InvalidInputError(f"n must not be negative, got {n}")
         self._stream.rollback(n)
+        if n:
+            self._lineage.ahead.clear()  # what was read ahead would keep the path to it
 
     def __repr__(self) -> str:
         return f"ByteLMState(prefix={self.prefix[-32:]!r}, bytes={len(self._stream)})"
@@ -260,6 +271,16 @@ class ByteLMState:
         ancestor, tokens = self._nearest(context.parent)
         return ancestor, [*tokens, context.token]
 
+    def _likely(self) -> tuple[tuple[int, int], Evaluated | None, list[int]] | None:
+        """Return what to read ahead: its key, and what the backend has to read for it."""
+        if self._look_ahead is None:
+            return None
+        likely = self._stream.likely_token(self._look_ahead)
+        if likely is None or (likely[0].id, likely[1]) in self._lineage.ahead:
+            return None
+        ancestor, tokens = self._nearest(likely[0])
+        return (likely[0].id, likely[1]), ancestor, [*tokens, likely[1]]
+
     def _hold(self) -> None:
         nearest = (self._nearest(context)[0] for context in self._stream.live)
         self._held = [evaluated for evaluated in nearest if evaluated is not None]
@@ -267,6 +288,7 @@ class ByteLMState:
     def _forget_rows(self) -> None:
         """Keep no row that may be bad: the next query asks the model again."""
         self._stream.drop_massless_rows()
+        self._lineage.ahead.clear()
         for evaluated in self._held:
             evaluated.release(kept=True)
 
@@ -294,7 +316,7 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
     """Return the laws of many states of one `ByteLM`, shape (n, 257), from one batch."""
     rows = np.empty((len(states), ALPHABET_SIZE))
     try:
-        _evaluate(states, current=True)
+        evaluate_states(states, current=True)
         _core.next_byte_rows([state._stream for state in states], rows)  # noqa: SLF001
     except InvalidInputError:  # a row that is no distribution
         for state in states:
@@ -304,11 +326,6 @@ def next_byte_rows(states: Sequence[ByteLMState]) -> NDArray[np.float64]:
 
 
 def evaluate_states(states: Sequence[ByteLMState], *, current: bool) -> None:
-    """Get the rows for the states' laws (`current`) or for the weights of their covers alone."""
-    _evaluate(states, current=current)
-
-
-def _evaluate(states: Sequence[ByteLMState], *, current: bool) -> None:
     """Get every row that the states still need, in one batch; forks share theirs.
 
     States with a tolerance learn from rows which others they can do without, and ask again.
@@ -348,23 +365,35 @@ def _read(
     found = []
     missing = []
     for context, owners in wanted.values():
-        evaluated = owners[0]._lineage.evaluated.get(context.id)  # noqa: SLF001
-        if evaluated is not None and evaluated.keeps_row:
+        lineage = owners[0]._lineage  # noqa: SLF001 - the owners are of one lineage
+        evaluated = lineage.evaluated.get(context.id)
+        if ahead := lineage.ahead.take(context):
+            lineage.add(context, ahead)
+            found.append((ahead, context, owners))
+        elif evaluated is not None and evaluated.keeps_row:
             found.append((evaluated, context, owners))
         else:
             missing.append((context, owners, *owners[0]._request(context)))  # noqa: SLF001
     if not missing:
         return found
     lm = missing[0][1][0]._lm  # noqa: SLF001
-    branches = lm.extend([(ancestor, tokens) for _, _, ancestor, tokens in missing])
-    for state in {id(state): state for _, owners, _, _ in missing for state in owners}.values():
+    waiting = {id(state): state for _, owners, _, _ in missing for state in owners}.values()
+    ahead_of = [(state, likely) for state in waiting if (likely := state._likely())]  # noqa: SLF001
+    branches = lm.extend(
+        [(ancestor, tokens) for _, _, ancestor, tokens in missing]
+        + [(ancestor, tokens) for _, (_, ancestor, tokens) in ahead_of]
+    )
+    for state in waiting:
         state._lm_passes += 1  # noqa: SLF001
-    for (context, owners, _, tokens), branch in zip(missing, branches, strict=True):
+    for (state, (key, ancestor, _)), branch in zip(ahead_of, branches[len(missing) :], strict=True):
+        state._lineage.ahead.add(key, Evaluated(branch, ancestor, run=0))  # noqa: SLF001
+        state._lm_evaluations += 1  # noqa: SLF001
+    for (context, owners, _, tokens), branch in zip(missing, branches, strict=False):
         # Parents come first, so the nearest ancestor may be one of this very batch.
         ancestor = None if context.parent is None else owners[0]._nearest(context.parent)[0]  # noqa: SLF001
         evaluated = Evaluated(branch, ancestor, run=len(tokens))
         found.append((evaluated, context, owners))
-        owners[0]._lineage.add(context, evaluated)  # noqa: SLF001 - the owners are of one lineage
+        owners[0]._lineage.add(context, evaluated)  # noqa: SLF001
         for state in owners:
             state._lm_evaluations += 1  # noqa: SLF001
     return found

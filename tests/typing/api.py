@@ -41,7 +41,7 @@ def language_models(tokenizer: nb.Tokenizer, backend: nb.Backend, path: Path) ->
         nb.ByteLM.from_pretrained(path),
         nb.ByteLM(tokenizer, backend, tolerance=1e-3),
         nb.ByteLM.from_function(tokenizer, logits, tolerance=1e-3),
-        nb.ByteLM.from_pretrained(path, tolerance=1e-3),
+        nb.ByteLM.from_pretrained(path, tolerance=1e-3, look_ahead=0.9),
     ]
 
 
