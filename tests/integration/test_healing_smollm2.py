@@ -48,7 +48,7 @@ def test_covers_of_a_prompt_that_breaks_others(name, lm):
         assert b"".join(map(lm.tokenizer.token_bytes, ids[1:])) == data + cover.overhang
         assert all(lm.tokenizer.token_bytes(token) for token in ids[1:])
     # The covers are those of the law of the next byte: their first bytes have its probabilities.
-    state = healing._state  # noqa: SLF001 - its rows, to the last bit
+    state = healing._state
     law = np.exp(state.next_byte_logprobs())
     weights = healing._weights
     ends = weights.tokens < 0
