@@ -2,7 +2,7 @@
 
 Run: python bench/scoring.py [--part passes|batches|memory|genlm] [--bytes N] [--only NAME]
 
-SmolLM2 on one thread. The texts are the first bytes of the standard library's argparse.py, an
+SmolLM2 on one thread, in CPU seconds of the process. The texts are the first bytes of the standard library's argparse.py, an
 English and a Chinese one. Passes: `score`, and a push and a query for every byte: times, largest
 difference, contexts a byte against the tokenizer's own tokens, and where the time goes ("model" is
 all of the backend, "layer" the rest). Batches: the same text, so many states at once. Memory: what
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from harness import Session, arguments
-from texts import TEXTS
+from texts import LONG_TEXTS
 from timed_backend import TimedBackend
 
 import nextbyte as nb
@@ -42,22 +42,22 @@ class InBatchesOf:
 
 def texts(options):
     python = Path(python_text.__file__).read_bytes()
-    every = {"Python": python, **{k: v.encode() for k, v in TEXTS.items() if k != "Python"}}
+    every = {"Python": python, **{k: v.encode() for k, v in LONG_TEXTS.items() if k != "Python"}}
     return {k: v for k, v in every.items() if not options.only or k in options.only}
 
 
 def timed_model(dtype="float32"):
     plain = nb.ByteLM.from_pretrained(MODEL, dtype=dtype)
-    backend = TimedBackend(plain.backend)
+    backend = TimedBackend(plain.backend, clock=time.process_time)
     return nb.ByteLM(plain.tokenizer, backend), backend
 
 
 def timed(backend, job):
     """Return what a job gives, and its seconds, those of the model and its rows."""
     backend.seconds, backend.rows = 0.0, 0
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = job()
-    return found, time.perf_counter() - begin, backend.seconds, backend.rows
+    return found, time.process_time() - begin, backend.seconds, backend.rows
 
 
 def step_by_step(lm, data):
@@ -152,18 +152,18 @@ def watch_memory(session, options):
     lm.backend.extend = counting
     nb.score(lm, b"warm up")
     before = resident()
-    begin = time.perf_counter()
+    begin = time.process_time()
     for window in nb.score_windows(lm, data, **size):
         Path("/proc/self/clear_refs").write_text("5")  # the mark is of the next window alone
         windows.append(window)
         peaks.append(resident("VmHWM"))
         print(
             f"{window.stop} bytes: resident {resident():.0f} MiB, at most {peaks[-1]:.0f}, "
-            f"most tokens held {max(tokens)}, {time.perf_counter() - begin:.0f} s",
+            f"most tokens held {max(tokens)}, {time.process_time() - begin:.0f} s",
             flush=True,
         )
         tokens.clear()
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     total = math.fsum(x for window in windows for x in window.logprobs)
     half = len(windows) // 2
     resumed = [w.logprobs for w in windows[:half]]
@@ -198,9 +198,9 @@ def compare_genlm(session, options):
     for name, text in texts(options).items():
         data = text[: options.bytes].decode("utf-8", "ignore").encode()
         llm.clear_cache()
-        begin = time.perf_counter()
+        begin = time.process_time()
         chain, zeros = asyncio.run(walk_genlm(llm, data))
-        theirs = time.perf_counter() - begin
+        theirs = time.process_time() - begin
         ours, seconds, _, _ = timed(backend, lambda data=data: nb.score(lm, data))
         scale = -1 / len(data) / math.log(2)
         facts = {
