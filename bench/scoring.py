@@ -2,13 +2,13 @@
 
 Run: python bench/scoring.py [--part passes|batches|memory|genlm] [--bytes N] [--only NAME]
 
-SmolLM2 on one thread, in CPU seconds of the process. The texts are the first bytes of the standard library's argparse.py, an
-English and a Chinese one. Passes: `score`, and a push and a query for every byte: times, largest
-difference, contexts a byte against the tokenizer's own tokens, and where the time goes ("model" is
-all of the backend, "layer" the rest). Batches: the same text, so many states at once. Memory: what
-the process holds while 30 KB go by, and a job that is stopped half-way. Genlm: in the peers'
-environment (see `make bench-peers`), beam of 5 and threshold 0.05 as its README has it; its law is
-another one, so its bits are another number.
+SmolLM2 on one thread, in CPU seconds of the process. The texts are the first bytes of the standard
+library's argparse.py, an English and a Chinese one. Passes: `score`, and a push and a query for
+every byte: times, largest difference, contexts a byte against the tokenizer's own tokens, and where
+the time goes ("model" is all of the backend, "layer" the rest). Batches: the same text, so many
+states at once. Memory: what the process holds while 30 KB go by, and a job that is stopped
+half-way. Genlm: in the peers' environment (see `make bench-peers`), beam of 5 and threshold 0.05 as
+its README has it; its law is another one, so its bits are another number.
 """
 
 from __future__ import annotations
