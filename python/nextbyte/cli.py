@@ -97,12 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     next_bytes.add_argument(
         "--compare", action="store_true", help="show what plain tokenization predicts beside"
     )
+    _add_tolerance(next_bytes)
     next_bytes.add_argument("--json", action="store_true", help="print one JSON object")
     next_bytes.set_defaults(run=commands.run_next_bytes)
 
     complete = add("complete", parents=[text, shared], help="continue a text")
     add_ensemble_options(complete, _default_model())
     _add_sampling_options(complete)
+    _add_tolerance(complete)
     complete.add_argument("--echo", action="store_true", help="print the prompt first")
     complete.add_argument("--no-stream", action="store_true", help="print all at the end")
     complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -183,6 +185,17 @@ def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
         help="take a file that is not compiled too: its library then confirms covers one by one",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_tolerance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.0,
+        metavar="T",
+        help="leave out evaluations that change a byte's law by at most T in total variation "
+        "(default: 0, exact; 0.001 halves them)",
+    )
 
 
 def _add_sampling_options(parser: argparse.ArgumentParser) -> None:

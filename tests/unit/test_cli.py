@@ -36,9 +36,11 @@ class FakeLoadedModel(FakeByteModel):
 def lm(monkeypatch):
     model = FakeLoadedModel(order2_model(7, ALL_BYTES).law)
     loaded = []
+    model.tolerances = []
 
-    def load(name, feedback):
+    def load(name, feedback, tolerance=0.0):
         loaded.append((name, feedback))
+        model.tolerances.append(tolerance)
         return model
 
     monkeypatch.setattr(commands, "load_model", load)
@@ -96,6 +98,13 @@ def test_next_bytes_json(run, lm):
     assert (answer["bound"], answer["lm_evaluations"]) == (0.0, 1)
     assert answer["model"] == "smollm2-135m"
     assert "total_variation" not in answer
+
+
+def test_the_tolerance_is_the_models(run, lm):
+    for command in ("next-bytes", "complete"):
+        assert run(command, "ab", "--tolerance", "0.001")[0] == 0
+        assert run(command, "ab")[0] == 0
+    assert lm.tolerances == [0.001, 0.0] * 2
 
 
 def test_next_bytes_compare_json(run, lm):

@@ -19,7 +19,8 @@ MODELS = {"A": order2_model(1, b"abc"), "B": order2_model(2, b"abc"), "C": one_t
 def run(monkeypatch, capfdbinary):
     loaded = []
 
-    def load(name, _):
+    def load(name, _, tolerance=0.0):
+        assert tolerance == 0.0
         loaded.append(name)
         return MODELS[name]
 

@@ -17,7 +17,7 @@ sys.path.insert(0, {tests!r})
 from nextbyte import commands
 from nextbyte.cli import main
 from unit.fake_byte_models import order2_model
-commands.load_model = lambda name, feedback: order2_model(1, b"abc", end=False)
+commands.load_model = lambda name, feedback, tolerance: order2_model(1, b"abc", end=False)
 sys.exit(main(["complete", "ab", "--max-bytes", "100000"]))
 """
 

@@ -75,7 +75,7 @@ class Feedback:
         return cls(quiet=arguments.quiet, bars=bars, force_bars=forced)
 
 
-def load_model(name: str, feedback: Feedback) -> LoadedModel:
+def load_model(name: str, feedback: Feedback, *, tolerance: float = 0.0) -> LoadedModel:
     """Return a model; an embedded one that is not in the cache is fetched, and that is shown.
 
     As everywhere, a path that exists wins over the name of an embedded model.
@@ -86,7 +86,7 @@ def load_model(name: str, feedback: Feedback) -> LoadedModel:
             from transformers.utils import logging  # noqa: PLC0415 - an optional extra
 
             logging.disable_progress_bar()  # it would cross ours, and ignore --quiet
-        return ByteLM.from_pretrained(source)
+        return ByteLM.from_pretrained(source, tolerance=tolerance)
 
 
 def embedded_folder(name: str, feedback: Feedback) -> str | Path:
@@ -118,7 +118,8 @@ def run_next_bytes(arguments: argparse.Namespace) -> None:
     """Print the law of the next byte: a table, or JSON."""
     prompt = _prompt(arguments)
     console = None if arguments.json else display.stdout_console()  # before a model is loaded
-    lm = load_model(arguments.model, Feedback.asked_by(arguments))
+    feedback = Feedback.asked_by(arguments)
+    lm = load_model(arguments.model, feedback, tolerance=arguments.tolerance)
     state = lm.start(prompt)
     logprobs = state.next_byte_logprobs()
     exact = np.exp(logprobs)
@@ -167,7 +168,9 @@ def run_complete(arguments: argparse.Namespace) -> None:
         unit=arguments.unit,
     )
     feedback = Feedback.asked_by(arguments)
-    lm = load_models(arguments, lambda name: load_model(name, feedback))
+    lm = load_models(
+        arguments, lambda name: load_model(name, feedback, tolerance=arguments.tolerance)
+    )
     with warnings_in_one_line(quiet=arguments.quiet):
         _complete(lm, prompt, params, arguments, feedback)
 
