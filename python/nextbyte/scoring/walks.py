@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
@@ -41,8 +42,9 @@ class Block:
 class _Batch:
     """States of one or several walks, asked together."""
 
-    def __init__(self, model: ByteModel) -> None:
+    def __init__(self, model: ByteModel, *, goes_on: bool = False) -> None:
         self._model = model
+        self._goes_on = goes_on  # its first state is behind others of its walk
         self.states: list[ByteState] = []
         self._symbols: list[int] = []
         self._walks: list[int] = []
@@ -74,7 +76,17 @@ class _Batch:
         """Return the laws of a walk up to the first byte of probability zero."""
         rows: list[NDArray[np.float64]] = []
         for i in range(begin, end):
-            rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+            try:
+                rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+            except UnreachableByteError:
+                # A law with a bound may have allowed the byte before, which the rows now rule out.
+                if rows:
+                    self._refused.add(i - 1)
+                elif begin == 0 and self._goes_on:
+                    rows.append(np.full(ALPHABET_SIZE, -math.inf))
+                else:
+                    raise
+                break
             if rows[-1][self._symbols[i]] == -math.inf:
                 break
         return np.stack(rows)
@@ -110,7 +122,7 @@ def laws_along(
         for place, symbol in enumerate(symbols):
             if len(batch.states) == at_once:
                 blocks = batch.ask()
-                batch = _Batch(model)
+                batch = _Batch(model, goes_on=place > 0)
                 yield from blocks
                 if place and blocks[-1].logprobs[-1] == -math.inf:
                     break
