@@ -15,8 +15,8 @@ from nextbyte.errors import InvalidInputError
 if TYPE_CHECKING:
     from nextbyte import _core
 
-_KEPT: Final = 4
-"""Contexts that are kept for a lineage; the oldest goes first."""
+KEPT_AHEAD: Final = 4
+"""Contexts that are kept for a lineage; the oldest goes first. One batch reads no more for it."""
 
 _LEAST: Final = 0.5
 """At most one token can have more of the mass."""
@@ -36,7 +36,7 @@ class AheadContexts(Generic[E]):
     def add(self, key: tuple[int, int], evaluated: E) -> None:
         """Keep one more, and let go of the oldest."""
         self._kept[key] = evaluated
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > KEPT_AHEAD:
             self._kept.popitem(last=False)
 
     def clear(self) -> None:

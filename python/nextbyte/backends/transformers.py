@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nextbyte.backends._passes import NewToken, passes
 from nextbyte.backends._read_plan import plan_reads
 from nextbyte.backends._row_holder import RowHolder
-from nextbyte.backends._slot_tree import NewTokens, NoRoom, Segment, SlotPool, grow, settle
+from nextbyte.backends._slot_tree import NewTokens, NoRoomError, Segment, SlotPool, grow, settle
 from nextbyte.backends._token_chain import checked_tokens
 from nextbyte.backends._transformers_model import (
     GROUPED,
@@ -260,7 +260,7 @@ class TransformersBackend:
                 part = waiting.pop()
                 try:
                     branches += self._read(part)
-                except NoRoom:
+                except NoRoomError:
                     if len(part) == 1:
                         raise
                     middle = len(part) // 2
