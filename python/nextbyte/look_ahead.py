@@ -7,6 +7,7 @@ only ever a matter of cost: the rows are those that would have been read later.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -36,8 +37,9 @@ class AheadContexts(Generic[E]):
     def add(self, key: tuple[int, int], evaluated: E) -> None:
         """Keep one more, and let go of the oldest."""
         self._kept[key] = evaluated
-        while len(self._kept) > KEPT_AHEAD:
-            self._kept.popitem(last=False)
+        with contextlib.suppress(KeyError):  # a fork in another thread may let go of all meanwhile
+            while len(self._kept) > KEPT_AHEAD:
+                self._kept.popitem(last=False)
 
     def clear(self) -> None:
         """Let go of all."""

@@ -70,6 +70,7 @@ def test_scores_are_the_chain_and_cost_no_more(tokenizer, target):
         found.append(state.next_byte_logprobs()[byte])
         state.push(bytes([byte]))
     step_by_step = lm.backend.requests
+    assert (state.lm_evaluations, state.lm_passes) == (lm.backend.requests, lm.backend.calls)
     lm.backend.reset()
     assert nb.score(lm, PROMPT).tolist() == pytest.approx(found, abs=1e-12)
     assert lm.backend.requests <= step_by_step

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from nextbyte.audits.context_reading import ContextReader, HeldContext
+from nextbyte.audits.context_reading import READ_AT_ONCE, ContextReader, HeldContext
 from nextbyte.audits.segmentation_search import Segmentation, SpellingTracker, choose, log_sum
 from nextbyte.byte_lm_state import ByteLMState, Reader
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
@@ -341,6 +341,7 @@ class SegmentationsState(ByteLMState):
         """Have contexts evaluated and make their rows probabilities."""
         found = []
         order = sorted(contexts, key=lambda context: context.id)  # parents come first
+        self._lm_passes += math.ceil(len(order) / READ_AT_ONCE)
         for context, held, row in self._reader.read(order):
             self._lm_evaluations += 1
             tokens = self._token_bytes.tokens

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nextbyte.byte_model import ALPHABET_SIZE
+from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel, ByteState
 
 __all__ = ["Block", "laws_along"]
-
-_STATES_AT_ONCE: Final = 64  # where the model does not say how many it likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ def laws_along(
     hand for the next one; all others are forks that end with their batch, and with them the keys
     and values of contexts that the text has left.
     """
-    at_once: int = getattr(model, "states_at_once", _STATES_AT_ONCE)
+    at_once: int = getattr(model, "states_at_once", STATES_AT_ONCE)
     batch = _Batch(model)
     for walk, (state, symbols) in enumerate(walks):
         for place, symbol in enumerate(symbols):
