@@ -363,15 +363,19 @@ class ByteLM:
 
     @property
     def states_at_once(self) -> int:
-        """How many consecutive states to ask together: their rows take 128 MiB or less."""
+        """How many consecutive states to ask together: their rows take 128 MiB or less.
+
+        One for audits, whose states are asked one by one and go on best from the last that was.
+        """
+        if self.target != "canonical":
+            return 1
         return max(1, min(_MOST_STATES, _ROWS_BYTES // (8 * self.backend.vocab_size)))
 
     @property
     def max_text_bytes(self) -> int | None:
         """Length up to which no text can be too long for the model, None where there is no limit.
 
-        A context has at most one token for each byte; most texts fit that are several times as
-        long.
+        A context has at most one token for each byte; most texts several times as long fit too.
         """
         limit: int | None = getattr(self.backend, "max_context_tokens", None)
         return None if limit is None else max(0, limit - _EXTRA_TOKENS)

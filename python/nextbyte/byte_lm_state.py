@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -10,11 +11,12 @@ from nextbyte import _core
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.errors import InvalidInputError
 from nextbyte.lineage import Evaluated, Lineage
+from nextbyte.look_ahead import KEPT_AHEAD
 from nextbyte.state_codec import SavedState, encode_state
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -339,16 +341,17 @@ def _read(
         return found
     lm = missing[0][1][0]._lm  # noqa: SLF001
     waiting = {id(state): state for _, owners, _, _ in missing for state in owners}.values()
-    ahead_of = [(state, likely) for state in waiting if (likely := state._likely())]  # noqa: SLF001
+    ahead_of = _likely_of(waiting)
     branches = lm.extend(
         [(ancestor, tokens) for _, _, ancestor, tokens in missing]
-        + [(ancestor, tokens) for _, (_, ancestor, tokens) in ahead_of]
+        + [(ancestor, tokens) for _, ancestor, tokens, _ in ahead_of]
     )
     for state in waiting:
         state._lm_passes += 1  # noqa: SLF001
-    for (state, (key, ancestor, _)), branch in zip(ahead_of, branches[len(missing) :], strict=True):
-        state._lineage.ahead.add(key, Evaluated(branch, ancestor, run=0))  # noqa: SLF001
-        state._lm_evaluations += 1  # noqa: SLF001
+    for (key, ancestor, _, owners), branch in zip(ahead_of, branches[len(missing) :], strict=True):
+        owners[0]._lineage.ahead.add(key, Evaluated(branch, ancestor, run=0))  # noqa: SLF001
+        for state in owners:
+            state._lm_evaluations += 1  # noqa: SLF001
     for (context, owners, _, tokens), branch in zip(missing, branches, strict=False):
         # Parents come first, so the nearest ancestor may be one of this very batch.
         ancestor = None if context.parent is None else owners[0]._nearest(context.parent)[0]  # noqa: SLF001
@@ -358,3 +361,23 @@ def _read(
         for state in owners:
             state._lm_evaluations += 1  # noqa: SLF001
     return found
+
+
+def _likely_of(
+    waiting: Iterable[ByteLMState],
+) -> list[tuple[tuple[int, int], Evaluated | None, list[int], list[ByteLMState]]]:
+    """Return what to read ahead, and for which states: nothing of a lineage that could not keep it.
+
+    So a batch of many forks, those along a text that is scored say, reads nothing ahead.
+    """
+    found: dict[tuple[int, int], tuple[Evaluated | None, list[int], list[ByteLMState]]] = {}
+    for state in waiting:
+        if likely := state._likely():  # noqa: SLF001
+            key, ancestor, tokens = likely
+            found.setdefault(key, (ancestor, tokens, []))[2].append(state)
+    counts = Counter(id(owners[0]._lineage) for _, _, owners in found.values())  # noqa: SLF001
+    return [
+        (key, ancestor, tokens, owners)
+        for key, (ancestor, tokens, owners) in found.items()
+        if counts[id(owners[0]._lineage)] <= KEPT_AHEAD  # noqa: SLF001
+    ]

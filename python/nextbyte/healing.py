@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from nextbyte.audits.targets import require_canonical
 from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
 from nextbyte.token_walk import tokens_between, weigh_covers
@@ -151,7 +152,8 @@ def heal(
     UnreachableByteError
         No text that the tokenizer encodes begins with the prompt, or none that the model allows.
     BackendError, InvalidInputError
-        The model failed, or gave a row that is no distribution; or the prompt has a lone surrogate.
+        The model failed, or gave a row that is no distribution; or the prompt has a lone surrogate;
+        or the model's target is not "canonical".
 
     Examples
     --------
@@ -169,6 +171,7 @@ def heal(
         raise InvalidInputError(
             f"heal needs a ByteLM, not {type(lm).__name__}: covers are of tokens"
         )
+    require_canonical(lm.target, "heal")
     state = lm.start(prompt, segments=segments)
     (weights,) = weigh_covers([state], current=False)
     return Healing(lm, state, weights)

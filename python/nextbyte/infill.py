@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import numpy as np
 
+from nextbyte.audits.targets import require_canonical
 from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
 from nextbyte.fim_formats import FimFormat, find_fim_format
@@ -270,6 +271,7 @@ def _by_weight(
     choose: Choice,
 ) -> Infill:
     """Draw middles, and weigh their beginnings by the suffix behind each."""
+    require_canonical(lm.target, "weighing middles")
     random = np.random.default_rng(params.seed)
     each = [replace(params, seed=int(random.integers(2**63))) for _ in range(count)]
     drawn = sample_batch(lm, [prefix] * count, each, "replace", lambda _: None)

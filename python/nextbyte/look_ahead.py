@@ -7,6 +7,7 @@ only ever a matter of cost: the rows are those that would have been read later.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -15,8 +16,8 @@ from nextbyte.errors import InvalidInputError
 if TYPE_CHECKING:
     from nextbyte import _core
 
-_KEPT: Final = 4
-"""Contexts that are kept for a lineage; the oldest goes first."""
+KEPT_AHEAD: Final = 4
+"""Contexts that are kept for a lineage; the oldest goes first. One batch reads no more for it."""
 
 _LEAST: Final = 0.5
 """At most one token can have more of the mass."""
@@ -36,8 +37,9 @@ class AheadContexts(Generic[E]):
     def add(self, key: tuple[int, int], evaluated: E) -> None:
         """Keep one more, and let go of the oldest."""
         self._kept[key] = evaluated
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        with contextlib.suppress(KeyError):  # a fork in another thread may let go of all meanwhile
+            while len(self._kept) > KEPT_AHEAD:
+                self._kept.popitem(last=False)
 
     def clear(self) -> None:
         """Let go of all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import random
 
@@ -75,6 +76,17 @@ def test_a_call_that_cannot_fit_says_so_and_the_next_one_works(tokenizer):
         nb.generate(lm, [b"a\n" * 18, b"t"])
     small = lm.start(b"the t")
     assert abs(np.exp(small.next_byte_logprobs()).sum() - 1.0) < 1e-12
+
+
+def test_a_batch_that_does_not_fit_at_once_is_read_in_parts(tokenizer, unlimited):
+    lm = make(tokenizer, max_slots=LIMIT)
+    prompts = [letter * 12 for letter in (b"a\n", b"t ", b"\n\n", b"h ")]
+    params = nb.SamplingParams(seed=0, max_bytes=6)
+    for unit in ("byte", "token"):
+        own = [dataclasses.replace(params, unit=unit, seed=n) for n in range(4)]
+        found, twins = nb.generate(lm, prompts, own), nb.generate(unlimited, prompts, own)
+        assert [one.bytes for one in found] == [one.bytes for one in twins]
+        assert lm.backend.kv_tokens == 0
 
 
 def test_a_batch_is_its_prompts_one_by_one(tokenizer, unlimited):

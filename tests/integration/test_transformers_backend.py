@@ -234,9 +234,21 @@ def test_a_limit_on_slots_is_kept():
     backend = TransformersBackend(llama(), max_slots=10)
     (base,) = backend.extend([(None, tokens_of(8))])
     with pytest.raises(BackendError, match="max_slots=10"):
-        backend.extend([(base, [1]), (base, [2]), (base, [3])])
+        backend.extend([(base, [1, 2, 3])])
     assert backend.kv_tokens == 8, "a refused call must hold nothing"
     assert len(backend.extend([(base, [1]), (base, [2])])) == 2
+
+
+def test_requests_that_do_not_fit_together_are_read_one_after_the_other():
+    backend = TransformersBackend(llama(), max_slots=10)
+    (base,) = backend.extend([(None, tokens_of(8))])
+    runs = [[1], [2], [1, 3], [4], [2, 5]]
+    other = tokens_of(9, seed=1)
+    *found, last = backend.extend([*((base, run) for run in runs), (None, other)])
+    assert backend.kv_tokens <= 10
+    for branch, run in zip(found, runs, strict=True):
+        assert difference(backend, branch, tokens_of(8) + run) <= PARITY
+    assert difference(backend, last, other) <= PARITY
 
 
 def test_streams_under_a_limit_give_up_and_read_again_what_does_not_fit():

@@ -7,10 +7,11 @@ import gc
 import numpy as np
 import pytest
 
+import nextbyte as nb
 from nextbyte import ByteLM
 from nextbyte.errors import InvalidInputError
 from unit import laziness
-from unit.known_models import CountingBackend, load_all
+from unit.known_models import CountingBackend, load_all, noise
 
 TEXT = b"the the the the ab the the abab the"
 
@@ -85,6 +86,17 @@ def test_few_are_kept(tokenizer):
     del state
     gc.collect()
     assert len(backend.branches) == 0
+
+
+def test_more_than_can_be_kept_is_not_read(tokenizer):
+    """Behind every byte of a text that is scored, rows that would be gone at once."""
+    costs = []
+    for look_ahead in (None, 0.6):
+        backend = CountingBackend(noise(tokenizer.vocab_size, 6.0), tokenizer.vocab_size)
+        lm = ByteLM(tokenizer, backend, tolerance=1e-3, look_ahead=look_ahead)
+        nb.score(lm, b"the that at the tea " * 8)
+        costs.append(backend.requests)
+    assert costs[1] <= 1.05 * costs[0]
 
 
 def test_from_function_takes_it_too(tokenizer):

@@ -14,7 +14,7 @@ from nextbyte import END_OF_TEXT
 from nextbyte.backends import TableBackend
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from unit.fake_byte_models import one_text_model, order2_model
-from unit.known_models import load_all, noise, noisy
+from unit.known_models import END, A, load_all, noise, noisy
 from unit.scored import InBatchesOf, assert_same_laws, chain, ending, step_by_step
 
 TEXTS = {
@@ -194,6 +194,30 @@ def test_a_byte_that_the_model_rules_out(tokenizers, at_once):
         found = nb.loglikelihood(model, b"a", [data[1:], b"a", data])
         assert found.tolist() == [-np.inf, math.log(0.5), -np.inf]
     assert nb.score(model, b"aa", end_of_text=True)[-1] == 0.0
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_a_byte_that_a_lazy_law_still_allows(tokenizers, at_once):
+    """What was put off may turn out to be impossible once the text has gone there."""
+    tokenizer = tokenizers["ab_with_specials"]
+
+    def rows(contexts):
+        made = np.full((len(contexts), tokenizer.vocab_size), -np.inf)
+        for logits, context in zip(made, contexts, strict=True):
+            logits[END] = 0.0
+            if context[-1:] != [A]:
+                logits[:3] = -4.0, -4.0, 0.0
+        return made
+
+    lm = nb.ByteLM.from_function(tokenizer, rows, end_tokens=[END], tolerance=0.3)
+    lazy = InBatchesOf(lm, at_once)
+    found = nb.loglikelihood(lazy, b"ba", [b"aab", b"b", b"aabab"])
+    assert found[[0, 2]].tolist() == [-math.inf, -math.inf]
+    assert found[1] > -0.1
+    with pytest.raises(UnreachableByteError, match="data: byte 0x61") as caught:
+        nb.score(lazy, b"aaab", context=b"ab")
+    # `aa` is impossible. Where a batch begins behind it, the first law to say so is that of `aaa`.
+    assert caught.value.position in (1, 2)
 
 
 def test_a_model_that_refuses_what_its_law_allows():

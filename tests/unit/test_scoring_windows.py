@@ -103,6 +103,17 @@ def test_the_window_fits_the_model(tokenizers, monkeypatch):
     assert next(nb.score_windows(lm, data)).stop == 16
 
 
+def test_the_window_fits_every_member_of_an_ensemble(tokenizers):
+    (lm, backend), (other, _) = noisy(tokenizers["letters"]), noisy(tokenizers["letters"])
+    both = nb.ByteEnsemble([lm, other, order2_model(0, b"the a")])
+    assert (both.max_text_bytes, both.states_at_once) == (None, 64)
+    backend.max_context_tokens = 29
+    backend.vocab_size = 262_208
+    assert (both.max_text_bytes, both.states_at_once) == (27, 63)
+    two = nb.ByteEnsemble([other, noisy(tokenizers["letters"])[0]])
+    assert two.states_at_once == 256
+
+
 class BoundedState(FakeByteState):
     """Says that its error may be a hundredth for each `b` of its text."""
 

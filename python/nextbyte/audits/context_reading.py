@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from nextbyte.backends import Backend, Branch
 
-__all__ = ["ContextReader", "HeldContext", "TokenContext"]
+__all__ = ["READ_AT_ONCE", "ContextReader", "HeldContext", "TokenContext"]
 
-_READ_AT_ONCE: Final = 64
+READ_AT_ONCE: Final = 64
+"""Contexts of one call of the backend."""
 
 
 class TokenContext(Protocol):
@@ -78,8 +79,8 @@ class ContextReader:
             A row has NaN or +inf.
         """
         held = None
-        for first in range(0, len(contexts), _READ_AT_ONCE):
-            batch = contexts[first : first + _READ_AT_ONCE]
+        for first in range(0, len(contexts), READ_AT_ONCE):
+            batch = contexts[first : first + READ_AT_ONCE]
             branches = self._backend.extend([self._request(context) for context in batch])
             kept = []
             for context, branch in zip(batch, branches, strict=True):

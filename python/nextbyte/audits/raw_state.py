@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from nextbyte import _core
-from nextbyte.audits.context_reading import ContextReader, HeldContext
+from nextbyte.audits.context_reading import READ_AT_ONCE, ContextReader, HeldContext
 from nextbyte.byte_lm_state import ByteLMState, Reader
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
 from nextbyte.errors import InvalidInputError, UnreachableByteError
@@ -195,6 +195,7 @@ class RawState(ByteLMState):
         self._rows = {key: row for key, row in self._rows.items() if key in is_live}
         # From the top: a weight is known before the rows below it are.
         order = sorted(needed.values(), key=lambda context: context.depth)
+        self._lm_passes += math.ceil(len(order) / READ_AT_ONCE)
         for context, held, logits in self._reader.read(order):
             self._lm_evaluations += 1
             probabilities = None

@@ -23,13 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from nextbyte.audits.context_reading import ContextReader, HeldContext
-from nextbyte.audits.segmentation_search import (
-    Segmentation,
-    SpellingTracker,
-    choose,
-    log_sum,
-)
+from nextbyte.audits.context_reading import READ_AT_ONCE, ContextReader, HeldContext
+from nextbyte.audits.segmentation_search import Segmentation, SpellingTracker, choose, log_sum
 from nextbyte.byte_lm_state import ByteLMState, Reader
 from nextbyte.byte_model import ALPHABET_SIZE, END_OF_TEXT
 from nextbyte.errors import InvalidInputError, UnreachableByteError
@@ -118,9 +113,20 @@ class SegmentationsState(ByteLMState):
         return 0.0 if log_rest == -math.inf else _share(log_rest, law.log_certain)
 
     @property
+    def tolerance(self) -> float:
+        """The `bound` to reach at each byte, if the limit does not end the search before."""
+        return float(self._options.tolerance)
+
+    @property
     def unconfirmed_mass(self) -> float:
         """0.0: no sequence is left out for want of a proof."""
         return 0.0
+
+    @property
+    def logprob_is_exact(self) -> bool:
+        """Whether the `logprob_bounds` coincide."""
+        low, high = self.logprob_bounds
+        return low == high
 
     @property
     def logprob(self) -> float:
@@ -335,6 +341,7 @@ class SegmentationsState(ByteLMState):
         """Have contexts evaluated and make their rows probabilities."""
         found = []
         order = sorted(contexts, key=lambda context: context.id)  # parents come first
+        self._lm_passes += math.ceil(len(order) / READ_AT_ONCE)
         for context, held, row in self._reader.read(order):
             self._lm_evaluations += 1
             tokens = self._token_bytes.tokens

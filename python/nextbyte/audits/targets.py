@@ -9,7 +9,7 @@ import numpy as np
 
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 
-__all__ = ["DEFAULT_EVALUATIONS_PER_BYTE", "Target", "TargetOptions"]
+__all__ = ["DEFAULT_EVALUATIONS_PER_BYTE", "Target", "TargetOptions", "require_canonical"]
 
 Target: TypeAlias = Literal["canonical", "raw", "segmentations"]
 """Where a text's probability comes from (docs/theory.md, 2 and 13).
@@ -94,6 +94,21 @@ class TargetOptions:
                 'target="raw" needs exact covers, but those of this tokenizer are only validated; '
                 'use target="canonical" or "segmentations"'
             )
+
+
+def require_canonical(target: Target, what: str) -> None:
+    """Refuse what is defined by the covers of the canonical law: `what` begins the message.
+
+    Raises
+    ------
+    InvalidInputError
+        The target is another one; the states of audits keep no such covers.
+    """
+    if target != "canonical":
+        raise InvalidInputError(
+            f'{what} needs a ByteLM of target="canonical", not {target!r}: it is made of covers '
+            "and their weights under that law"
+        )
 
 
 def _is_tolerance(value: Any) -> bool:  # noqa: ANN401 - whatever the caller gave

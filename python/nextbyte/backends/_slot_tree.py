@@ -10,7 +10,11 @@ from nextbyte.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["NewTokens", "Segment", "SlotPool", "grow", "settle"]
+__all__ = ["NewTokens", "NoRoomError", "Segment", "SlotPool", "grow", "settle"]
+
+
+class NoRoomError(BackendError):
+    """What one call needs at once is more than the limit on slots."""
 
 
 class NewTokens:
@@ -63,7 +67,7 @@ def grow(
 
     Raises
     ------
-    BackendError
+    NoRoomError
         If what this call needs does not fit by itself; nothing is taken or given up then.
     """
     roots: dict[int, tuple[Segment | None, dict[int, NewTokens]]] = {}
@@ -138,9 +142,9 @@ def _make_room(pool: SlotPool, needed: list[Segment | None], size: int) -> list[
     again = sorted((n for n in paths.values() if not n.is_held), key=lambda node: node.length)
     size += sum(len(node.tokens) for node in again)
     if held + size > pool.limit:
-        raise BackendError(
+        raise NoRoomError(
             f"{size} more tokens do not fit: max_slots={pool.limit}, and this call goes on from "
-            f"{held} that it needs; ask for fewer streams at once, shorten them, or raise max_slots"
+            f"{held} that it needs; shorten the text or raise max_slots"
         )
     excess = pool.in_use + size - pool.limit
     if excess > 0:

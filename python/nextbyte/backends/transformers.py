@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from nextbyte.backends._passes import NewToken, passes
 from nextbyte.backends._read_plan import plan_reads
 from nextbyte.backends._row_holder import RowHolder
-from nextbyte.backends._slot_tree import NewTokens, Segment, SlotPool, grow, settle
+from nextbyte.backends._slot_tree import NewTokens, NoRoomError, Segment, SlotPool, grow, settle
 from nextbyte.backends._token_chain import checked_tokens
 from nextbyte.backends._transformers_model import (
     GROUPED,
@@ -246,24 +246,38 @@ class TransformersBackend:
     def extend(self, requests: Sequence[Request]) -> list[Branch]:
         """Evaluate contexts in one forward pass; see `Backend.extend`.
 
-        More than 512 new tokens are read in several passes. The empty context is refused: a
-        transformer predicts nothing before its first token.
+        More than 512 new tokens are read in several passes, and so are requests that do not fit
+        into `max_slots` together. The empty context is refused: a transformer predicts nothing
+        before its first token.
         """
         checked = [
             self._checked(parent, tokens, index) for index, (parent, tokens) in enumerate(requests)
         ]
-        if not checked:
-            return []
+        branches: list[Branch] = []
+        waiting = [checked] if checked else []
         with self._lock:
-            order, ends = grow(self._pool, checked)
-            rows: dict[NewTokens, Row] = {}
-            filled = False
-            try:
-                for part in passes(order, self._vocab_size):
-                    rows.update(self._forward(part))
-                filled = True
-            finally:
-                settle(order, filled=filled)
+            while waiting:
+                part = waiting.pop()
+                try:
+                    branches += self._read(part)
+                except NoRoomError:
+                    if len(part) == 1:
+                        raise
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+        return branches
+
+    def _read(self, requests: list[tuple[Segment | None, tuple[int, ...]]]) -> list[Branch]:
+        """Evaluate contexts that fit into the pool together."""
+        order, ends = grow(self._pool, requests)
+        rows: dict[NewTokens, Row] = {}
+        filled = False
+        try:
+            for part in passes(order, self._vocab_size):
+                rows.update(self._forward(part))
+            filled = True
+        finally:
+            settle(order, filled=filled)
         # A branch for each request even where two ask for the same: each may release its row.
         return [_TransformersBranch(end.segment, rows[end]) for end in ends]
 

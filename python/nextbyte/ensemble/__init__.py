@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
-from nextbyte.byte_model import ALPHABET_SIZE
+from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
 from nextbyte.ensemble.members import member_failed, start_members
 from nextbyte.ensemble.rules import RULES, checked_weights
 from nextbyte.ensemble.state import ByteEnsembleState, Needs
@@ -146,6 +146,17 @@ class ByteEnsemble:
     def posterior_from(self) -> PosteriorFrom:
         """Where the evidence of a posterior begins."""
         return self._posterior_from
+
+    @property
+    def states_at_once(self) -> int:
+        """How many states to ask together: the least that a member says."""
+        return min(getattr(model, "states_at_once", STATES_AT_ONCE) for model in self._models)
+
+    @property
+    def max_text_bytes(self) -> int | None:
+        """Length up to which no text is too long for any member, None where there is no limit."""
+        limits = (getattr(model, "max_text_bytes", None) for model in self._models)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     @property
     def may_lose(self) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from nextbyte.audits.targets import require_canonical
 from nextbyte.byte_lm import ByteLM
 from nextbyte.errors import InvalidInputError
 from nextbyte.sampling.generation import read_only
@@ -52,17 +53,20 @@ def make_sampler(
     Raises
     ------
     InvalidInputError
-        Tokens are asked of a model that is no `ByteLM`: it may have none, or several kinds.
+        Tokens are asked of a model that is no `ByteLM`: it may have none, or several kinds; or of
+        one with another target, whose law is not that of drawn tokens.
     """
     unit = params.unit
     if unit is None:
-        unit = "token" if isinstance(model, ByteLM) else "byte"
+        has_tokens = isinstance(model, ByteLM) and model.target == "canonical"
+        unit = "token" if has_tokens else "byte"
     if unit == "byte":
         return StreamSampler(start, prompt, params, errors)
     if not isinstance(model, ByteLM):
         raise InvalidInputError(
             f'unit="token" needs a single ByteLM, not {type(model).__name__}: its tokens are drawn'
         )
+    require_canonical(model.target, 'unit="token"')
     return TokenSampler(model, start, prompt, params, errors)
 
 

@@ -68,7 +68,8 @@ class SamplingParams:
         What is drawn at a time. "token": a cover of the prompt's end from its exact posterior, then
         whole tokens, at one LM evaluation each; temperature and filters act on these. "byte":
         one byte after the other, for control over each. At temperature 1 without filters both give
-        the same law of bytes. None: "token" where the model is a single `ByteLM`, else "byte".
+        the same law of bytes. None: "token" where the model is a single `ByteLM` (of
+        target "canonical"), else "byte".
 
     Raises
     ------

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel, ByteState
 
 __all__ = ["Block", "laws_along"]
-
-_STATES_AT_ONCE: Final = 64  # where the model does not say how many it likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,9 @@ class Block:
 class _Batch:
     """States of one or several walks, asked together."""
 
-    def __init__(self, model: ByteModel) -> None:
+    def __init__(self, model: ByteModel, *, goes_on: bool = False) -> None:
         self._model = model
+        self._goes_on = goes_on  # its first state is behind others of its walk
         self.states: list[ByteState] = []
         self._symbols: list[int] = []
         self._walks: list[int] = []
@@ -74,7 +74,17 @@ class _Batch:
         """Return the laws of a walk up to the first byte of probability zero."""
         rows: list[NDArray[np.float64]] = []
         for i in range(begin, end):
-            rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+            try:
+                rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+            except UnreachableByteError:
+                # A law with a bound may have allowed the byte before, which the rows now rule out.
+                if rows:
+                    self._refused.add(i - 1)
+                elif begin == 0 and self._goes_on:
+                    rows.append(np.full(ALPHABET_SIZE, -math.inf))
+                else:
+                    raise
+                break
             if rows[-1][self._symbols[i]] == -math.inf:
                 break
         return np.stack(rows)
@@ -104,13 +114,13 @@ def laws_along(
     hand for the next one; all others are forks that end with their batch, and with them the keys
     and values of contexts that the text has left.
     """
-    at_once: int = getattr(model, "states_at_once", _STATES_AT_ONCE)
+    at_once: int = getattr(model, "states_at_once", STATES_AT_ONCE)
     batch = _Batch(model)
     for walk, (state, symbols) in enumerate(walks):
         for place, symbol in enumerate(symbols):
             if len(batch.states) == at_once:
                 blocks = batch.ask()
-                batch = _Batch(model)
+                batch = _Batch(model, goes_on=place > 0)
                 yield from blocks
                 if place and blocks[-1].logprobs[-1] == -math.inf:
                     break
