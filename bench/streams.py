@@ -1,10 +1,10 @@
 """Question: how fast are many streams at once? SmolLM2-135M, batched `generate` against one by one.
 
-Run: python bench/streams.py [--bytes N] [--sizes 1 4 16 64] [--alone N] [--rounds N]. Every stream
-has its own prompt of 50 to 100 bytes and generates the same number of bytes from its own seed. One
-by one, the first `--alone` prompts are generated, each with a call of its own; the figure is per
-byte. Rounds are interleaved; CPU time of one thread; float32. "Equal" counts the results of the
-largest batch that have the bytes of those made one by one.
+Run: python bench/streams.py [--bytes N] [--sizes 1 4 16 64] [--alone N] [--unit byte|token].
+Every stream has its own prompt of 50 to 100 bytes and generates the same number of bytes from its
+own seed. One by one, the first `--alone` prompts are generated, each with a call of its own; the
+figure is per byte. Rounds are interleaved; CPU time of one thread; float32. "Equal" counts the
+results of the largest batch that have the bytes of those made one by one.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def main():
     parser.add_argument("--bytes", type=int, default=32, help="generate this many each")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16, 64], help="of batches")
     parser.add_argument("--alone", type=int, default=8, help="prompts that are made one by one")
+    parser.add_argument("--unit", choices=["byte", "token"], default="byte", help="what is drawn")
     options = parser.parse_args()
     session = Session(__file__, __doc__, options)
     lm = nb.ByteLM.from_pretrained("smollm2-135m")
-    params = nb.SamplingParams(max_bytes=options.bytes, seed=0)
+    params = nb.SamplingParams(max_bytes=options.bytes, seed=0, unit=options.unit)
     prompts = prompts_of(max(options.sizes))
     alone = prompts[: options.alone]
     nb.generate(lm, prompts[:2], replace(params, max_bytes=2))  # warms up
@@ -61,7 +62,12 @@ def main():
     for name, rate in medians.items():
         print(f"| {name} | {rate:.1f} | {rate / base:.2f} |")
     session.note(
-        {"model": "SmolLM2-135M float32", "bytes": options.bytes, "rounds": options.rounds},
+        {
+            "model": "SmolLM2-135M float32",
+            "unit": options.unit,
+            "bytes": options.bytes,
+            "rounds": options.rounds,
+        },
         {
             "bytes_per_second": {str(name): rate for name, rate in medians.items()},
             "samples": {str(name): found for name, found in rates.items()},
