@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -101,8 +102,8 @@ class InfillSession:
         for name, size in (("prefix_bytes", prefix_bytes), ("suffix_bytes", suffix_bytes)):
             if size is not None and (isinstance(size, bool) or size < 0):
                 raise InvalidInputError(f"{name} must be None or at least 0, not {size!r}")
-        self._lm = lm
         self._known = _format_of(lm, format)
+        self._lm = lm = lm if self._known is None else _with_special(lm, self._known)
         self.format = None if self._known is None else self._known.name
         if self._known is None and (order is not None or path or repository or files):
             raise InvalidInputError(
@@ -134,9 +135,7 @@ class InfillSession:
             before, after = fit(before, after, room, lambda t: token_count(lm.tokenizer, t))
         self.prefix, self.suffix = before, after
         segments = layout(before, after)
-        # A token with bytes is a word of texts (`Tokenizer.added_words`): they may go on through it
-        ends = [] if known is None else [*lm.end_tokens, *known.end_tokens]
-        ends = list(dict.fromkeys(end for end in ends if not lm.tokenizer.token_bytes(end)))
+        ends = [] if known is None else list(dict.fromkeys((*lm.end_tokens, *known.end_tokens)))
         self._open = as_bytes(cast("bytes", segments[-1]), name="prefix")
         self._typed = b""
         self._state: ByteLMState = lm.start(
@@ -350,6 +349,33 @@ def _format_of(lm: ByteLM, name: str | None) -> FimFormat | None:
         word.decode("utf-8", "replace"): token for word, token in lm.tokenizer.added_words.items()
     }
     return find_fim_format(tokens, name)
+
+
+_SIBLINGS: Final[WeakKeyDictionary[ByteLM, tuple[str, ByteLM]]] = WeakKeyDictionary()
+"""Of models whose sentinels are words: the same model for texts in which they are none."""
+
+
+def _with_special(lm: ByteLM, known: FimFormat) -> ByteLM:
+    """Return the model, for texts in which the spelling of a sentinel or of an end is only text.
+
+    Some files (Qwen's, DeepSeek's) call these tokens words, which are read out of any text.
+    """
+    ids = set(known.ids.values())
+    words = [word for word, token in lm.tokenizer.added_words.items() if token in ids]
+    if not words:
+        return lm
+    name, sibling = _SIBLINGS.get(lm, ("", lm))
+    if name != known.name:
+        sibling = ByteLM(
+            lm.tokenizer.without_words(words),
+            lm.backend,
+            start_token=lm.start_token,
+            end_tokens=lm.end_tokens,
+            tolerance=lm.tolerance,
+            look_ahead=lm.look_ahead,
+        )
+        _SIBLINGS[lm] = known.name, sibling
+    return sibling
 
 
 def _common(one: bytes, other: bytes) -> int:
