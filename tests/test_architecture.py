@@ -63,7 +63,7 @@ PYTHON_FLOORS = (
     {"audits", "text_weights", "token_walk"},
     {"byte_lm"},
     {"sampling", "plain", "ensemble", "scoring", "healing"},
-    {"infill", "integrations", "display", "tokenizer_display"},
+    {"infilling", "integrations", "display", "tokenizer_display"},
     {"__init__"},
     {"cli", "commands", "server", "__main__"},
 )

@@ -11,7 +11,7 @@ from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
 from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
 from nextbyte.healing import Healing, heal
-from nextbyte.infill import Infill, infill
+from nextbyte.infilling import Infill, InfillSession, InfillStream, infill, infill_stream
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
 from nextbyte.scoring import ScoredWindow, bits_per_byte, loglikelihood, score, score_windows
 from nextbyte.tokenizer import Tokenizer
@@ -29,6 +29,8 @@ __all__ = [
     "Generation",
     "Healing",
     "Infill",
+    "InfillSession",
+    "InfillStream",
     "RawState",
     "SamplingParams",
     "ScoredWindow",
@@ -39,6 +41,7 @@ __all__ = [
     "generate",
     "heal",
     "infill",
+    "infill_stream",
     "loglikelihood",
     "score",
     "score_windows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,6 +267,23 @@ class Tokenizer(TokenizerInspection, TokenizerRows):
         """Spelling and id of the added tokens that are read out of text: those that are words."""
         tokens = self._description.token_bytes
         return {tokens[token]: token for token in self._description.added_tokens}
+
+    def without_words(self, words: Iterable[bytes]) -> Tokenizer:
+        """Return the same tokenizer for texts in which these added words are ordinary text.
+
+        Their tokens then stand for no text, as special tokens do. As with `ignore_added_words`, it
+        is exact for the encoder that does not read these words.
+        """
+        ids = {self.added_words[word] for word in words}
+        old = self._description
+        special = {old.token_bytes[i].decode("utf-8", "replace"): i for i in sorted(ids)}
+        description = replace(
+            old,
+            token_bytes=[b"" if i in ids else data for i, data in enumerate(old.token_bytes)],
+            special_tokens=old.special_tokens | special,
+            added_tokens=[i for i in old.added_tokens if i not in ids],
+        )
+        return Tokenizer(description, validate=bool(self._not_compiled))
 
     def encode(self, text: str | bytes) -> list[int]:
         """Return the tokenizer's own token ids of a complete text.

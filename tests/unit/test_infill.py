@@ -102,7 +102,7 @@ def test_the_spelling_of_a_sentinel_is_text(coder):
 
 def test_the_suffix_is_not_repeated(coder):
     width = coder.vocab_size
-    line = coder.encode("abc ab f(")
+    line = coder.encode("abc abc f(")
 
     def row(context):
         logits = np.full(width, -50.0)
@@ -111,8 +111,8 @@ def test_the_suffix_is_not_repeated(coder):
         return logits
 
     lm = nb.ByteLM(coder, CountingBackend(row, width))
-    found = nb.infill(lm, "x", "  abc ab f(\nmore", nb.SamplingParams(seed=1, max_bytes=40))
-    assert (found.bytes, found.finish_reason) == (b"", "stop")
+    found = nb.infill(lm, "x", "  abc abc f(\nmore", nb.SamplingParams(seed=1, max_bytes=40))
+    assert (found.bytes, found.finish_reason) == (b"", "suffix")
     short = nb.infill(lm, "x", "abc\n", nb.SamplingParams(seed=1, max_bytes=20))
     assert len(short.bytes) == 20  # a few bytes may well come again
 
@@ -214,7 +214,9 @@ def test_a_suffix_that_fits_nowhere(words):
         ({"format": "qwen"}, "so it is not for qwen"),
         ({"format": "x"}, "there is no FIM format"),
         ({"candidates": 0}, "candidates must be at least 1"),
-        ({"suffix_bytes": -1}, "suffix_bytes at least 0"),
+        ({"suffix_bytes": -1}, "suffix_bytes must be None or at least 0"),
+        ({"prefix_bytes": True}, "prefix_bytes must be None or at least 0"),
+        ({"cancel": 1}, "cancel must be a function"),
         ({"choose": "worst"}, 'choose must be "best" or "sample"'),
     ],
 )

@@ -15,12 +15,14 @@ from nextbyte.errors import InvalidInputError, NextByteError
 from nextbyte.progress import progress_bar
 from nextbyte.sampling.batch_sampler import sample_batch
 from nextbyte.sampling.generation import Chunk, FinishReason, Generation, TextErrors, checked_errors
+from nextbyte.sampling.interruption import Interruption
 from nextbyte.sampling.token_generation import make_sampler
 from nextbyte.sampling.warping import SamplingParams, warp
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel
+    from nextbyte.sampling.interruption import Cancel
     from nextbyte.sampling.stream_sampler import StreamSampler
 
 __all__ = [
@@ -77,6 +79,7 @@ def stream(
     params: SamplingParams | None = None,
     *,
     errors: TextErrors = "replace",
+    cancel: Cancel | None = None,
 ) -> ByteStreamIterator:
     r"""Generate as a stream of chunks that never split a character nor show part of a stop string.
 
@@ -89,6 +92,8 @@ def stream(
         By default, samples of the model's own law, up to 256 bytes.
     errors : {"replace", "strict", "ignore", "backslashreplace"}
         What ill-formed bytes become in `Chunk.text` and `Generation.text`.
+    cancel : callable or threading.Event, optional
+        Asked once before each step; once it is true or set, the result is what there is by then.
 
     Returns
     -------
@@ -132,8 +137,16 @@ def stream(
         )
     params = _checked_params(params)
     data = as_bytes(prompt, name="prompt")
+    interruption = Interruption(params.time_budget_ms, cancel)
     return ByteStreamIterator(
-        make_sampler(model, lambda: model.start(data), data, params, checked_errors(errors))
+        make_sampler(
+            model,
+            lambda: model.start(data),
+            data,
+            params,
+            checked_errors(errors),
+            interruption=interruption,
+        )
     )
 
 
@@ -145,6 +158,7 @@ def generate(
     *,
     errors: TextErrors = "replace",
     progress: bool = False,
+    cancel: Cancel | None = None,
 ) -> Generation: ...
 
 
@@ -156,6 +170,7 @@ def generate(
     *,
     errors: TextErrors = "replace",
     progress: bool = False,
+    cancel: Cancel | None = None,
 ) -> list[Generation]: ...
 
 
@@ -166,6 +181,7 @@ def generate(
     *,
     errors: TextErrors = "replace",
     progress: bool = False,
+    cancel: Cancel | None = None,
 ) -> Generation | list[Generation]:
     """Generate and return the whole, for one prompt or for many at once.
 
@@ -176,7 +192,7 @@ def generate(
 
     Parameters
     ----------
-    model, errors
+    model, errors, cancel
         As for `stream`.
     prompt : str or bytes, or list or tuple of them
         One prompt, or many.
@@ -227,9 +243,10 @@ def generate(
         checked_errors(errors)
         total = sum(one.max_bytes for one in each)
         with progress_bar("generating", total=total, enabled=progress) as advance:
-            return sample_batch(model, prompts, each, errors, advance)
+            limits = [Interruption(one.time_budget_ms, cancel) for one in each]
+            return sample_batch(model, prompts, each, errors, advance, interruptions=limits)
     one = _checked_params(params)
-    chunks = stream(model, prompt, one, errors=errors)
+    chunks = stream(model, prompt, one, errors=errors, cancel=cancel)
     with progress_bar("generating", total=one.max_bytes, enabled=progress) as advance:
         for chunk in chunks:
             advance(len(chunk.bytes))

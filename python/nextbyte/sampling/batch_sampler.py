@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nextbyte.byte_model import ByteModel, ByteState
     from nextbyte.sampling.generation import Generation, TextErrors
+    from nextbyte.sampling.interruption import Interruption
     from nextbyte.sampling.stream_sampler import StreamSampler
     from nextbyte.sampling.warping import SamplingParams
 
@@ -32,6 +33,11 @@ def sample_batch(
     params: Sequence[SamplingParams],
     errors: TextErrors,
     advance: Callable[[int], None],
+    *,
+    start: Callable[[bytes], ByteState] | None = None,
+    suffix: bytes = b"",
+    interruptions: Sequence[Interruption] | None = None,
+    time_share: float = 1.0,
 ) -> list[Generation]:
     """Return the generation of each prompt.
 
@@ -45,6 +51,12 @@ def sample_batch(
         What ill-formed UTF-8 becomes in the results' texts.
     advance
         Told of the bytes that were sampled; a stream that ends early counts as whole.
+    start
+        Makes the state after a prompt, instead of the model's own `start`.
+    suffix, interruptions
+        As for `StreamSampler`: one for all of them, one for each.
+    time_share
+        Of the time that there is, what may be used.
 
     Raises
     ------
@@ -52,8 +64,24 @@ def sample_batch(
         A stream failed. The message begins with the number of its prompt.
     """
     results: list[Generation | None] = [None] * len(prompts)
-    active = _started(model, prompts, params, errors)
+
+    def make(index: int, begin: Callable[[], ByteState]) -> StreamSampler:
+        interruption = None if interruptions is None else interruptions[index]
+        return make_sampler(
+            model,
+            begin,
+            prompts[index],
+            params[index],
+            errors,
+            suffix=suffix,
+            interruption=interruption,
+        )
+
+    active = _started(start or model.start, prompts, make)
     while True:
+        for sampler in active.values():
+            if sampler.result is None:
+                sampler.poll(time_share)
         for index, sampler in list(active.items()):
             if sampler.result is not None:
                 results[index] = sampler.result
@@ -67,7 +95,7 @@ def sample_batch(
                 if index in laws:
                     sampler.take(laws[index])
                 else:
-                    sampler.step()
+                    sampler.advance()
             except NextByteError as error:
                 raise _named(error, index) from error.__cause__
             ended = sampler.result is not None
@@ -76,31 +104,24 @@ def sample_batch(
 
 
 def _started(
-    model: ByteModel,
+    start: Callable[[bytes], ByteState],
     prompts: Sequence[bytes],
-    params: Sequence[SamplingParams],
-    errors: TextErrors,
+    make: Callable[[int, Callable[[], ByteState]], StreamSampler],
 ) -> dict[int, StreamSampler]:
     """Start all streams; those of equal prompts fork one state, and share what it reads."""
     samplers: dict[int, StreamSampler] = {}
     first: dict[bytes, ByteState] = {}
 
-    def start(prompt: bytes) -> ByteState:
+    def begin(prompt: bytes) -> ByteState:
         state = first.get(prompt)
         if state is not None:
             return state.fork()
-        state = first[prompt] = model.start(prompt)
+        state = first[prompt] = start(prompt)
         return state
 
-    for index, (prompt, own) in enumerate(zip(prompts, params, strict=True)):
+    for index, prompt in enumerate(prompts):
         try:
-            samplers[index] = make_sampler(
-                model,
-                lambda p=prompt: start(p),  # type: ignore[misc]
-                prompt,
-                own,
-                errors,
-            )
+            samplers[index] = make(index, lambda p=prompt: begin(p))  # type: ignore[misc]
         except NextByteError as error:
             raise _named(error, index) from error.__cause__
     return samplers

@@ -3,8 +3,8 @@
 Each step takes the model's law P(next symbol | bytes so far), warps it (`warping.py`), draws one
 symbol by inverting the distribution function at one uniform number of a PCG64 generator (greedy
 draws none), and pushes it. The law itself, not the warped one, gives the log-probabilities. A byte
-is shown once it can no longer belong to a stop string (`stop_strings.py`) nor to an unfinished
-character (`text_stream.py`). Who asks for the law, one stream or a batch, does not enter.
+is shown once it can no longer be cut off (`text_ends.py`) nor belongs to an unfinished character
+(`text_stream.py`). Who asks for the law, one stream or a batch, does not enter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from nextbyte.byte_model import END_OF_TEXT
 from nextbyte.sampling.generation import Generation
+from nextbyte.sampling.text_ends import TextEnds
 from nextbyte.sampling.warping import SamplingParams, warp
-from nextbyte.stop_strings import StopMatcher
 from nextbyte.text_stream import Utf8Stream
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from nextbyte.byte_model import ByteState
     from nextbyte.sampling.generation import FinishReason, TextErrors
+    from nextbyte.sampling.interruption import Interruption
 
 __all__ = ["StreamSampler"]
 
@@ -43,6 +44,10 @@ class StreamSampler:
         How to choose symbols.
     errors
         What ill-formed UTF-8 becomes in the result's text.
+    suffix
+        What will follow, if that is known: it is not to be repeated.
+    interruption
+        What may end it from outside.
     """
 
     def __init__(
@@ -51,16 +56,20 @@ class StreamSampler:
         prompt: bytes,
         params: SamplingParams,
         errors: TextErrors,
+        *,
+        suffix: bytes = b"",
+        interruption: Interruption | None = None,
     ) -> None:
         self._params = params
         self._errors: TextErrors = errors
         self._prompt = prompt
         self._random = np.random.Generator(np.random.PCG64(params.seed))
-        self._matcher = StopMatcher(params.stop_strings)
+        self._ends = TextEnds(params, suffix)
+        self._interruption = interruption
         self._utf8 = Utf8Stream()
         self._bytes = bytearray()
         self._logprobs: list[float] = []
-        self._released = 0  # bytes handed to the UTF-8 stream: they can no longer become a stop
+        self._released = 0  # bytes handed to the UTF-8 stream: they can no longer be cut off
         self._bound = 0.0
         self.result: Generation | None = None
         if params.max_bytes == 0:  # asked for nothing, so the language model is not asked either
@@ -80,6 +89,16 @@ class StreamSampler:
 
     def step(self) -> bytes:
         """Ask for what is needed and sample from it; return the bytes that may be shown now."""
+        ready = self.poll()
+        return ready if self.result is not None else self.advance()
+
+    def poll(self, share: float = 1.0) -> bytes:
+        """End the generation if something outside does; return the bytes that were held back."""
+        reason = None if self._interruption is None else self._interruption.reason(share)
+        return b"" if reason is None else self._finish(reason)
+
+    def advance(self) -> bytes:
+        """As `step`, whatever happens outside."""
         return self.take(self.state.next_byte_logprobs())
 
     def take(self, row: NDArray[np.float64]) -> bytes:
@@ -98,13 +117,13 @@ class StreamSampler:
     def _accept(self, byte: int) -> bytes:
         """Record a byte; return the bytes that may be shown now."""
         self._bytes.append(byte)
-        stop = self._matcher.push(byte)
-        if stop is not None:
-            del self._bytes[len(self._bytes) - len(stop) :]
-            return self._finish("stop", stop=stop)
+        ending = self._ends.push(self._bytes)
+        if ending is not None:
+            del self._bytes[ending.length :]
+            return self._finish(ending.reason, stop=ending.stop)
         if len(self._bytes) == self._params.max_bytes:
             return self._finish("length")
-        return self._utf8.push(self._released_to(len(self._bytes) - self._matcher.pending))
+        return self._utf8.push(self._released_to(len(self._bytes) - self._ends.pending))
 
     def _draw(self, row: NDArray[np.float64]) -> int:
         """Return a symbol drawn from the warped law."""
@@ -126,6 +145,12 @@ class StreamSampler:
         self, reason: FinishReason, *, stop: bytes | None = None, final_logprob: float = 0.0
     ) -> bytes:
         """End the generation; return all that was still held back."""
+        if reason in ("length", "end_of_text", "time", "cancelled"):
+            kept = self._ends.kept(self._bytes)
+            if kept < len(self._bytes):
+                del self._bytes[kept:]
+                if reason == "end_of_text":  # that is not what came behind these bytes
+                    reason, final_logprob = "suffix", 0.0
         del self._logprobs[len(self._bytes) :]
         rest = self._utf8.push(self._released_to(len(self._bytes))) + self._utf8.finish()
         self._end(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel, ByteState
     from nextbyte.cover import Cover
     from nextbyte.sampling.generation import FinishReason, TextErrors
+    from nextbyte.sampling.interruption import Interruption
     from nextbyte.sampling.warping import SamplingParams
     from nextbyte.token_walk import CoverWeights
 
@@ -47,6 +48,9 @@ def make_sampler(
     prompt: bytes,
     params: SamplingParams,
     errors: TextErrors,
+    *,
+    suffix: bytes = b"",
+    interruption: Interruption | None = None,
 ) -> StreamSampler:
     """Return what samples one stream by the unit that the parameters ask for.
 
@@ -61,13 +65,17 @@ def make_sampler(
         has_tokens = isinstance(model, ByteLM) and model.target == "canonical"
         unit = "token" if has_tokens else "byte"
     if unit == "byte":
-        return StreamSampler(start, prompt, params, errors)
+        return StreamSampler(
+            start, prompt, params, errors, suffix=suffix, interruption=interruption
+        )
     if not isinstance(model, ByteLM):
         raise InvalidInputError(
             f'unit="token" needs a single ByteLM, not {type(model).__name__}: its tokens are drawn'
         )
     require_canonical(model.target, 'unit="token"')
-    return TokenSampler(model, start, prompt, params, errors)
+    return TokenSampler(
+        model, start, prompt, params, errors, suffix=suffix, interruption=interruption
+    )
 
 
 class TokenSampler(StreamSampler):
@@ -80,15 +88,18 @@ class TokenSampler(StreamSampler):
         prompt: bytes,
         params: SamplingParams,
         errors: TextErrors,
+        *,
+        suffix: bytes = b"",
+        interruption: Interruption | None = None,
     ) -> None:
         self._lm = lm
         self.walk: TokenWalk | None = None
         self._cover: Cover | None = None
         self._tokens: list[int] = []
         self._token_logprobs: list[float] = []
-        super().__init__(start, prompt, params, errors)
+        super().__init__(start, prompt, params, errors, suffix=suffix, interruption=interruption)
 
-    def step(self) -> bytes:
+    def advance(self) -> bytes:
         """Draw the cover or a token; return the bytes that may be shown now."""
         walk = self.walk
         if walk is None:

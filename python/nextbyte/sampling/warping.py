@@ -70,6 +70,14 @@ class SamplingParams:
         one byte after the other, for control over each. At temperature 1 without filters both give
         the same law of bytes. None: "token" where the model is a single `ByteLM` (of
         target "canonical"), else "byte".
+    single_line : bool, default False
+        Generation ends before the first line end.
+    min_indent : int, default 0
+        Generation ends before a line that is indented by fewer spaces and tabs, blank lines apart;
+        the line in which it begins may be.
+    time_budget_ms : float or None, default None
+        Milliseconds after which no further step is begun; what there is by then is the result. A
+        step is one call of the language model, the first one reads the prompt.
 
     Raises
     ------
@@ -95,6 +103,9 @@ class SamplingParams:
     stop: str | bytes | Sequence[str | bytes] = ()
     max_bytes: int = 256
     unit: Literal["byte", "token"] | None = None
+    single_line: bool = False
+    min_indent: int = 0
+    time_budget_ms: float | None = None
 
     def __post_init__(self) -> None:
         """Check every field and bring it into its normal form."""
@@ -113,6 +124,13 @@ class SamplingParams:
             seed = _integer("seed", seed, "None or an integer >= 0", minimum=0)
         if self.unit not in (None, "byte", "token"):
             raise _refusal("unit", self.unit, '"byte", "token" or None')
+        if not isinstance(self.single_line, bool):
+            raise _refusal("single_line", self.single_line, "True or False")
+        budget = self.time_budget_ms
+        if budget is not None:
+            budget = _number("time_budget_ms", budget, "None or a number >= 0")
+            if not budget >= 0.0:
+                raise _refusal("time_budget_ms", budget, "None or a number >= 0")
         normal = {
             "temperature": temperature,
             "top_k": max(top_k, 0),
@@ -121,6 +139,8 @@ class SamplingParams:
             "seed": seed,
             "stop": _stop_strings(self.stop),
             "max_bytes": _integer("max_bytes", self.max_bytes, "an integer >= 0", minimum=0),
+            "min_indent": _integer("min_indent", self.min_indent, "an integer >= 0", minimum=0),
+            "time_budget_ms": budget,
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)
