@@ -1,0 +1,300 @@
+"""Question: what does healing gain at a random cut, by where the cut lies, and what does it cost?
+
+Run: python bench/fim/run.py [--model smollm2-135m|4096|8192] [--order prefix|psm|spm] [--tasks N]
+[--longest-middle N]. The gaps are in HumanEval's solutions (`tasks.py`), the methods those of
+`methods.py`; a passed task is one whose tests pass in the sandbox (`sandbox.py`). Models that were
+not trained to infill go on from the prefix alone, and are told how long the middle is: the answer
+is cut there. The two small ones that `train.py` makes are asked in both orders, and end the middle
+by themselves. Intervals are 95 % bootstrap intervals over tasks; differences are of the same tasks.
+All methods share one memo of rows, so a run reads each context once; `--latency` tasks are timed
+without it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+BENCH = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(BENCH))
+
+import sandbox  # noqa: E402
+from harness import Session, arguments  # noqa: E402
+from harness.report import rows  # noqa: E402
+from memo_backend import MemoBackend  # noqa: E402
+from methods import (  # noqa: E402
+    FRESH_LAWS,
+    LAWS,
+    METHODS,
+    TokenSide,
+    TransformersHealing,
+    make_prompt,
+    meet_suffix,
+)
+from tasks import DEPTHS, depth, depth_name, make_tasks  # noqa: E402
+from train import VOCABULARIES, folder_of  # noqa: E402
+
+import nextbyte as nb  # noqa: E402
+from nextbyte.models.resolve import resolve_model  # noqa: E402
+
+RESAMPLES = 2000
+LONGEST_LINE = 48
+"""Bytes that are drawn for the first line where the middle is shorter."""
+REFERENCE = "plain tokens"
+MEASURES = ("exact", "passed", "first_line", "bits_per_byte")
+
+
+def interval(values, seed=0):
+    """Return the mean of values over tasks, and its 95 % bootstrap interval; NaN is left out."""
+    values = np.array([value for value in values if not math.isnan(value)])
+    if not len(values):
+        return [math.nan] * 3
+    picks = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return [float(values.mean()), float(low), float(high)]
+
+
+def pooled_bits(bits, sizes, seed=0):
+    """Return the bits per byte of all middles together, and its 95 % bootstrap interval."""
+    bits, sizes = np.array(bits), np.array(sizes, dtype=np.float64)
+    picks = np.random.default_rng(seed).integers(len(bits), size=(RESAMPLES, len(bits)))
+    low, high = np.percentile(bits[picks].sum(axis=1) / sizes[picks].sum(axis=1), [2.5, 97.5])
+    return [float(bits.sum() / sizes.sum()), float(low), float(high)]
+
+
+def first_line(text):
+    return text.split(b"\n", 1)[0]
+
+
+def judge(task, answer, order):
+    """Return whether an answer is the middle, passes the tests, and begins with its first line."""
+    middle, suffix = task.middle.encode(), task.suffix.encode()
+    if order == "prefix":  # told how long the middle is
+        own, line = answer[: len(middle)], first_line(answer)
+        line_is_right = line == first_line(middle + suffix)[: max(LONGEST_LINE, len(middle))]
+    else:
+        own = meet_suffix(answer, suffix)
+        line_is_right = first_line(own + suffix) == first_line(middle + suffix)
+    exact = own == middle
+    text = own.decode("utf-8", "replace")
+    return {
+        "exact": float(exact),
+        "passed": float(exact or sandbox.run(task.program(text)).passed),
+        "first_line": float(line_is_right),
+    }
+
+
+def ask(lm, methods, tasks, order, options):
+    """Return what every method makes of every task, one dict for each pair."""
+    side, found = TokenSide(lm), []  # the backend of `lm` is a memo
+    for number, task in enumerate(tasks):
+        prefix, middle, suffix = (x.encode() for x in (task.prefix, task.middle, task.suffix))
+        following = middle + suffix if order == "prefix" else middle
+        taken = depth(lm.tokenizer.encode, prefix, following)
+        prompt = make_prompt(lm, prefix, suffix, order)
+        longest = len(middle) if order == "prefix" else len(middle) + options.spare
+        if order == "prefix":
+            line = len(first_line(middle + suffix)) + 1
+            longest = max(longest, min(LONGEST_LINE, line))
+        params = nb.SamplingParams(
+            temperature=options.temperature, seed=options.seed + number, max_bytes=longest
+        )
+        for name, method in methods.items():
+            begin = time.perf_counter()
+            answer = method(side, prompt, params)
+            seconds = time.perf_counter() - begin
+            bits = fresh_bits = math.nan
+            if name in LAWS:
+                bits = -LAWS[name](side, prompt, middle) / math.log(2)
+                fresh_bits = -FRESH_LAWS[name](side, prompt, middle) / math.log(2)
+            found.append(
+                {
+                    "task": task.name,
+                    "method": name,
+                    "depth": depth_name(taken),
+                    "taken": taken,
+                    "size": len(middle),
+                    "bits": bits,
+                    "fresh_bits": fresh_bits,
+                    "answer": answer.bytes,
+                    "evaluations": answer.evaluations,
+                    "seconds": seconds,
+                    **judge(task, answer.bytes, order),
+                }
+            )
+            if options.show:
+                print(f"{task.name} {depth_name(taken):9} {name:28} {middle!r}: {answer.bytes!r}")
+        lm.backend.forget()
+        if sys.stderr.isatty() or number % 10 == 9:
+            print(f"{number + 1} of {len(tasks)} tasks", file=sys.stderr, flush=True)
+    return found
+
+
+def summarize(found, methods):
+    """Return the figures of every depth and method: mean, low, high of each measure."""
+    summary = {}
+    for place in ("all", *DEPTHS):
+        chosen = [row for row in found if place in ("all", row["depth"])]
+        plain = {row["task"]: row for row in chosen if row["method"] == REFERENCE}
+        for name in methods:
+            own = [row for row in chosen if row["method"] == name]
+            if not own:
+                continue
+            facts = {"tasks": len(own)}
+            for measure in ("exact", "passed", "first_line"):
+                facts[measure] = interval([row[measure] for row in own])
+                if name != REFERENCE and plain:
+                    differences = [row[measure] - plain[row["task"]][measure] for row in own]
+                    facts[f"{measure}_beside_plain"] = interval(differences)
+            if not any(math.isnan(row["bits"]) for row in own):
+                sizes = [row["size"] for row in own]
+                facts["bits_per_byte"] = pooled_bits([row["bits"] for row in own], sizes)
+                facts["bits_are_exact"] = name.startswith("nextbyte")
+                fresh = [row["fresh_bits"] for row in own]
+                facts["right_edge_exact_bits_per_byte"] = pooled_bits(fresh, sizes)
+                if name != REFERENCE and plain:
+                    differences = [
+                        row["fresh_bits"] - plain[row["task"]]["fresh_bits"] for row in own
+                    ]
+                    facts["right_edge_exact_bits_beside_plain"] = pooled_bits(differences, sizes)
+            facts["evaluations"] = statistics.mean(row["evaluations"] for row in own)
+            summary[place, name] = facts
+    return summary
+
+
+def shown(figure, *, share=True):
+    """Return "mean (low to high)"; shares in per cent."""
+    if figure is None:
+        return ""
+    mean, low, high = (100 * x if share else x for x in figure)
+    digits = 0 if share else 2
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def table(summary):
+    """Return the side-by-side table."""
+    header = ["cut", "tasks", "method", "exact, %", "pass@1, %", "first line, %", "bits per byte"]
+    header += ["the same, right edge exact", "pass@1 beside plain, points"]
+    body = []
+    for (place, name), facts in summary.items():
+        bits = facts.get("bits_per_byte")
+        bound = "" if bits is None or facts["bits_are_exact"] else "at most "
+        body.append(
+            [
+                place,
+                str(facts["tasks"]),
+                name,
+                shown(facts["exact"]),
+                shown(facts["passed"]),
+                shown(facts["first_line"]),
+                bound + shown(bits, share=False),
+                shown(facts.get("right_edge_exact_bits_per_byte"), share=False),
+                shown(facts.get("passed_beside_plain")),
+            ]
+        )
+    return rows(header, body)
+
+
+def latency(lm, tasks, order, rounds):
+    """Return what healing adds before the first token: rows of the model, and milliseconds.
+
+    Both read the whole prompt afresh: plain practice one row behind its tokens, `heal` the rows of
+    all contexts of the covers. In turns; the figure of a task is the median of the differences.
+    """
+    added_rows, added, plain = [], [], []
+    for task in tasks:
+        prompt = make_prompt(lm, task.prefix.encode(), task.suffix.encode(), order)
+        tokens = prompt.fixed + list(lm.tokenizer.encode(prompt.text))
+
+        def read_plain(tokens=tokens):
+            return lm.backend.extend([(None, tokens)])
+
+        def read_healed(prompt=prompt):
+            healing = nb.heal(lm, segments=prompt.segments)
+            return healing, healing.best
+
+        healing, _ = read_healed()
+        added_rows.append(healing.lm_evaluations - 1)
+        del healing
+        differences, own = [], []
+        for turn in range(rounds):
+            times = {}
+            for call in (read_plain, read_healed)[:: 1 if turn % 2 else -1]:
+                begin = time.thread_time_ns()
+                call()
+                times[call] = (time.thread_time_ns() - begin) * 1e-6
+            differences.append(times[read_healed] - times[read_plain])
+            own.append(times[read_plain])
+        added.append(statistics.median(differences))
+        plain.append(statistics.median(own))
+    return {
+        "tasks": len(added),
+        "rounds": rounds,
+        "added_rows": interval(added_rows),
+        "added_ms": interval(added),
+        "plain_ms": interval(plain),
+    }
+
+
+def main():
+    parser = arguments(__doc__, rounds=3)
+    parser.add_argument("--model", default="smollm2-135m", help="or 4096, 8192 of train.py")
+    parser.add_argument("--order", choices=["prefix", "psm", "spm"], action="append")
+    parser.add_argument("--method", choices=METHODS, action="append", help="only this one")
+    parser.add_argument("--tasks", type=int, default=40)
+    parser.add_argument("--longest-middle", type=int, help="characters (no limit)")
+    parser.add_argument("--longest-prefix", type=int, help="characters (no limit)")
+    parser.add_argument("--spare", type=int, default=32, help="bytes more than the middle has")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=6)
+    parser.add_argument("--latency", type=int, default=6, help="tasks whose healing is timed")
+    parser.add_argument("--show", action="store_true", help="print every answer")
+    options = parser.parse_args()
+    session = Session("fim", __doc__, options)
+    small = options.model.isdigit() and int(options.model) in VOCABULARIES
+    folder = folder_of(int(options.model)) if small else resolve_model(options.model)
+    plain = nb.ByteLM.from_pretrained(folder)
+    lm = nb.ByteLM(plain.tokenizer, MemoBackend(plain.backend))
+    methods = {name: METHODS[name] for name in options.method or METHODS}
+    if "transformers token_healing" in methods:
+        model = plain.backend._model  # noqa: SLF001 - the same weights
+        methods["transformers token_healing"] = TransformersHealing(folder, model)
+    tasks = make_tasks(
+        options.tasks,
+        seed=options.seed,
+        longest_middle=options.longest_middle,
+        longest_prefix=options.longest_prefix,
+    )
+    for order in options.order or (["psm", "spm"] if small else ["prefix"]):
+        setup = {
+            "model": folder.name if small else options.model,
+            "order": order,
+            "tasks": len(tasks),
+            "longest_middle": options.longest_middle,
+            "longest_prefix": options.longest_prefix,
+            "temperature": options.temperature,
+            "seed": options.seed,
+        }
+        found = ask(lm, methods, tasks, order, options)
+        summary = summarize(found, methods)
+        print(f"### {setup['model']}, {order}\n\n{table(summary)}\n", flush=True)
+        for (place, name), facts in summary.items():
+            session.note({**setup, "cut": place, "method": name}, facts)
+        if options.latency:
+            timed = latency(plain, tasks[: options.latency], order, options.rounds)
+            session.note(
+                {**setup, "part": "latency"},
+                timed,
+                said=f"healing adds {shown(timed['added_rows'], share=False)} rows and "
+                f"{shown(timed['added_ms'], share=False)} ms to "
+                f"{shown(timed['plain_ms'], share=False)} ms of reading the prompt",
+            )
+
+
+if __name__ == "__main__":
+    main()
