@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+import nextbyte as nb
 from nextbyte.fim_formats import find_fim_format
 from nextbyte.sampling.token_generation import make_sampler
 from nextbyte.segments import close_segments
@@ -113,6 +114,22 @@ class TokenSide:
     def read(self, branch, tokens):
         (after,) = self.lm.backend.extend([(branch, list(tokens))])
         return after
+
+
+class Behind:
+    """A backend whose contexts all begin with the same tokens."""
+
+    def __init__(self, backend, tokens):
+        self.backend, self.tokens = backend, tokens
+        self.vocab_size = backend.vocab_size
+
+    def extend(self, requests):
+        return self.backend.extend(
+            [
+                (parent, list(tokens) if parent is not None else [*self.tokens, *tokens])
+                for parent, tokens in requests
+            ]
+        )
 
 
 def taken_back(side, prompt):
@@ -320,10 +337,9 @@ def one_token_fresh_logprob(side, prompt, middle):
 
 def fresh_logprob(side, prompt, tokens, given, middle):
     """Return log P(middle | given), of a text that begins behind tokens."""
-    fixed = [*prompt.fixed, *tokens]
-    state = side.lm.start(
-        segments=[fixed, given] if fixed else [given], bos=None, end_tokens=prompt.ends
-    )
+    behind = Behind(side.lm.backend, [*prompt.fixed, *tokens])
+    lm = nb.ByteLM(side.lm.tokenizer, behind, start_token=None, end_tokens=prompt.ends)
+    state = lm.start(given)
     before = state.logprob
     state.push(middle)
     return state.logprob - before
