@@ -200,6 +200,16 @@ def nextbyte_by(unit):
     return method
 
 
+def weighed(candidates):
+    """Return the method that draws middles behind the prefix and weighs them by the suffix."""
+
+    def method(side, prefix, suffix, params):
+        found = nb.infill(side.lm, prefix, suffix, params, format="none", candidates=candidates)
+        return Answer(found.bytes, found.lm_evaluations)
+
+    return method
+
+
 class TransformersHealing:
     """`generate(token_healing=True)` of transformers, with the prompt's tokens as they are."""
 

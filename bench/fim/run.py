@@ -1,13 +1,14 @@
 """Question: what does healing gain at a random cut, by where the cut lies, and what does it cost?
 
-Run: python bench/fim/run.py [--model smollm2-135m|4096|8192] [--order prefix|psm|spm] [--tasks N]
-[--longest-middle N]. The gaps are in HumanEval's solutions (`tasks.py`), the methods those of
-`methods.py`; a passed task is one whose tests pass in the sandbox (`sandbox.py`). Models that were
-not trained to infill go on from the prefix alone, and are told how long the middle is: the answer
-is cut there. The two small ones that `train.py` makes are asked in both orders, and end the middle
-by themselves. Intervals are 95 % bootstrap intervals over tasks; differences are of the same tasks.
-All methods share one memo of rows, so a run reads each context once; `--latency` tasks are timed
-without it.
+Run: python bench/fim/run.py [--model smollm2-135m|4096|8192] [--order prefix|weigh|psm|spm]
+[--tasks N] [--longest-middle N]. The gaps are in HumanEval's solutions (`tasks.py`), the methods
+those of `methods.py`; a task is passed if its tests pass in the sandbox (`sandbox.py`). A model
+that was not trained to infill goes on from the prefix alone, and is told how long the middle is:
+the answer is cut there. With `--order weigh` it infills by weighing middles, told nothing (slow
+without an accelerator; draw at a temperature above 0). The two small models that `train.py` makes
+are asked in both orders, and end the middle by themselves. Intervals are 95 % bootstrap intervals
+over tasks; differences are of the same tasks. All methods share one memo of rows, so a run reads
+each context once; `--latency` tasks are timed without it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from methods import (  # noqa: E402
     TransformersHealing,
     make_prompt,
     meet_suffix,
+    weighed,
 )
 from tasks import DEPTHS, depth, depth_name, make_tasks  # noqa: E402
 from train import VOCABULARIES, folder_of  # noqa: E402
@@ -46,7 +48,7 @@ RESAMPLES = 2000
 LONGEST_LINE = 48
 """Bytes that are drawn for the first line where the middle is shorter."""
 REFERENCE = "plain tokens"
-MEASURES = ("exact", "passed", "first_line", "bits_per_byte")
+ORDERS = ("prefix", "weigh", "psm", "spm")
 
 
 def interval(values, seed=0):
@@ -89,46 +91,58 @@ def judge(task, answer, order):
     }
 
 
+def drawn(task, order, number, options):
+    """Return how a task's answer is drawn: enough bytes for the middle, or for its first line."""
+    middle, suffix = task.middle.encode(), task.suffix.encode()
+    longest = len(middle) + options.spare
+    if order == "prefix":
+        line = len(first_line(middle + suffix)) + 1
+        longest = max(len(middle), min(LONGEST_LINE, line))
+    return nb.SamplingParams(
+        temperature=options.temperature, seed=options.seed + number, max_bytes=longest
+    )
+
+
+def ask_one(side, methods, task, order, params):
+    """Yield the name, the answer, and the bits of the true middle (twice) of every method."""
+    prefix, middle, suffix = (x.encode() for x in (task.prefix, task.middle, task.suffix))
+    if order == "weigh":
+        for name, method in methods.items():
+            yield name, method(side, prefix, suffix, params), math.nan, math.nan
+        return
+    prompt = make_prompt(side.lm, prefix, suffix, order)
+    for name, method in methods.items():
+        bits = fresh_bits = math.nan
+        if name in LAWS:
+            bits = -LAWS[name](side, prompt, middle) / math.log(2)
+            fresh_bits = -FRESH_LAWS[name](side, prompt, middle) / math.log(2)
+        yield name, method(side, prompt, params), bits, fresh_bits
+
+
 def ask(lm, methods, tasks, order, options):
     """Return what every method makes of every task, one dict for each pair."""
     side, found = TokenSide(lm), []  # the backend of `lm` is a memo
     for number, task in enumerate(tasks):
-        prefix, middle, suffix = (x.encode() for x in (task.prefix, task.middle, task.suffix))
-        following = middle + suffix if order == "prefix" else middle
-        taken = depth(lm.tokenizer.encode, prefix, following)
-        prompt = make_prompt(lm, prefix, suffix, order)
-        longest = len(middle) if order == "prefix" else len(middle) + options.spare
-        if order == "prefix":
-            line = len(first_line(middle + suffix)) + 1
-            longest = max(longest, min(LONGEST_LINE, line))
-        params = nb.SamplingParams(
-            temperature=options.temperature, seed=options.seed + number, max_bytes=longest
-        )
-        for name, method in methods.items():
-            begin = time.perf_counter()
-            answer = method(side, prompt, params)
-            seconds = time.perf_counter() - begin
-            bits = fresh_bits = math.nan
-            if name in LAWS:
-                bits = -LAWS[name](side, prompt, middle) / math.log(2)
-                fresh_bits = -FRESH_LAWS[name](side, prompt, middle) / math.log(2)
+        following = task.middle if order in ("psm", "spm") else task.middle + task.suffix
+        taken = depth(lm.tokenizer.encode, task.prefix, following)
+        params = drawn(task, order, number, options)
+        for name, answer, bits, fresh_bits in ask_one(side, methods, task, order, params):
             found.append(
                 {
                     "task": task.name,
                     "method": name,
                     "depth": depth_name(taken),
-                    "taken": taken,
-                    "size": len(middle),
+                    "size": len(task.middle.encode()),
                     "bits": bits,
                     "fresh_bits": fresh_bits,
-                    "answer": answer.bytes,
                     "evaluations": answer.evaluations,
-                    "seconds": seconds,
                     **judge(task, answer.bytes, order),
                 }
             )
             if options.show:
-                print(f"{task.name} {depth_name(taken):9} {name:28} {middle!r}: {answer.bytes!r}")
+                print(
+                    f"{task.name} {depth_name(taken):9} {name:28} {task.middle!r}: {answer.bytes!r}"
+                )
         lm.backend.forget()
         if sys.stderr.isatty() or number % 10 == 9:
             print(f"{number + 1} of {len(tasks)} tasks", file=sys.stderr, flush=True)
@@ -244,12 +258,13 @@ def latency(lm, tasks, order, rounds):
 def main():
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--model", default="smollm2-135m", help="or 4096, 8192 of train.py")
-    parser.add_argument("--order", choices=["prefix", "psm", "spm"], action="append")
+    parser.add_argument("--order", choices=ORDERS, action="append")
     parser.add_argument("--method", choices=METHODS, action="append", help="only this one")
     parser.add_argument("--tasks", type=int, default=40)
     parser.add_argument("--longest-middle", type=int, help="characters (no limit)")
     parser.add_argument("--longest-prefix", type=int, help="characters (no limit)")
     parser.add_argument("--spare", type=int, default=32, help="bytes more than the middle has")
+    parser.add_argument("--candidates", type=int, default=8, help="that --order weigh draws")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--latency", type=int, default=6, help="tasks whose healing is timed")
@@ -261,6 +276,7 @@ def main():
     plain = nb.ByteLM.from_pretrained(folder)
     lm = nb.ByteLM(plain.tokenizer, MemoBackend(plain.backend))
     methods = {name: METHODS[name] for name in options.method or METHODS}
+    weighing = {"nextbyte, weighed": weighed(options.candidates)}
     if "transformers token_healing" in methods:
         model = plain.backend._model  # noqa: SLF001 - the same weights
         methods["transformers token_healing"] = TransformersHealing(folder, model)
@@ -280,12 +296,13 @@ def main():
             "temperature": options.temperature,
             "seed": options.seed,
         }
-        found = ask(lm, methods, tasks, order, options)
-        summary = summarize(found, methods)
+        chosen = weighing if order == "weigh" else methods
+        found = ask(lm, chosen, tasks, order, options)
+        summary = summarize(found, chosen)
         print(f"### {setup['model']}, {order}\n\n{table(summary)}\n", flush=True)
         for (place, name), facts in summary.items():
             session.note({**setup, "cut": place, "method": name}, facts)
-        if options.latency:
+        if options.latency and order != "weigh":
             timed = latency(plain, tasks[: options.latency], order, options.rounds)
             session.note(
                 {**setup, "part": "latency"},
