@@ -7,7 +7,9 @@ every ordinary token and the ones that end the text; what they do at the cut is 
 - *one-token healing*: the last token is taken back, and the first one drawn must begin with its
   bytes, as in guidance. Special tokens are not taken back.
 - *transformers*: `generate(token_healing=True)`. It strips white space off both ends of the prompt
-  and leaves out every special token, start and infilling ones too; nothing is mended here.
+  and leaves out every special token, start and infilling ones too; nothing is mended here. Where
+  it raises an error (5.23: a KeyError where the last token is not found among its own
+  extensions), the answer is empty, and `errors` counts it.
 - *nextbyte*: the exact posterior of the prompt's covers, then tokens, or bytes all along.
 
 The law of each over bytes is compared by the true middle's log-probability. That of nextbyte is
@@ -58,10 +60,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a method gave, and how many rows of logits it asked for (0: not known)."""
+    """What a method gave, how many rows of logits it asked for (0: not known), and its error."""
 
     bytes: bytes
     evaluations: int
+    error: str = ""
 
 
 def make_prompt(lm, prefix, suffix, order):
@@ -229,19 +232,22 @@ class TransformersHealing:
         drawn = {"do_sample": False}
         if params.temperature > 0:
             drawn = {"do_sample": True, "temperature": params.temperature, "top_k": 0, "top_p": 1.0}
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tokens = self.model.generate(
-                ids,
-                attention_mask=torch.ones_like(ids),
-                token_healing=True,
-                tokenizer=self.tokenizer,
-                pad_token_id=self.tokenizer.pad_token_id,
-                max_new_tokens=params.max_bytes,
-                stop_strings=None,
-                stopping_criteria=[self.enough(side, prompt, params)],
-                **drawn,
-            )[0].tolist()
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tokens = self.model.generate(
+                    ids,
+                    attention_mask=torch.ones_like(ids),
+                    token_healing=True,
+                    tokenizer=self.tokenizer,
+                    pad_token_id=self.tokenizer.pad_token_id,
+                    max_new_tokens=params.max_bytes,
+                    stop_strings=None,
+                    stopping_criteria=[self.enough(side, prompt, params)],
+                    **drawn,
+                )[0].tolist()
+        except (KeyError, RuntimeError, ValueError) as error:  # its own; the task is not passed
+            return Answer(b"", 0, repr(error))
         return Answer(self.behind(side, tokens, prompt)[: params.max_bytes], 0)
 
     def enough(self, side, prompt, params):

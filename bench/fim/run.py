@@ -136,6 +136,7 @@ def ask(lm, methods, tasks, order, options):
                     "bits": bits,
                     "fresh_bits": fresh_bits,
                     "evaluations": answer.evaluations,
+                    "error": answer.error,
                     **judge(task, answer.bytes, order),
                 }
             )
@@ -176,6 +177,7 @@ def summarize(found, methods):
                         row["fresh_bits"] - plain[row["task"]]["fresh_bits"] for row in own
                     ]
                     facts["right_edge_exact_bits_beside_plain"] = pooled_bits(differences, sizes)
+            facts["errors"] = sum(bool(row["error"]) for row in own)
             facts["evaluations"] = statistics.mean(row["evaluations"] for row in own)
             summary[place, name] = facts
     return summary

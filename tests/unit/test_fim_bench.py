@@ -256,7 +256,8 @@ def test_intervals_hold_the_mean_and_differences_are_of_the_same_tasks():
     assert run.pooled_bits([8.0, 2.0], [2, 8])[0] == 1.0
     rows = [
         {"task": task, "method": name, "depth": "deeper", "size": 2, "bits": bits,
-         "fresh_bits": bits, "evaluations": 3, "exact": share, "passed": share, "first_line": 0.0}
+         "fresh_bits": bits, "evaluations": 3, "error": "",
+         "exact": share, "passed": share, "first_line": 0.0}
         for name, share, bits in [("plain tokens", 0.0, 4.0), ("nextbyte, tokens", 1.0, 1.0)]
         for task in ("one", "two")
     ]  # fmt: skip
