@@ -216,36 +216,46 @@ def table(summary):
     return rows(header, body)
 
 
-def latency(lm, tasks, order, rounds):
-    """Return what healing adds before the first token: rows of the model, and milliseconds.
+class Counted:
+    """A backend that counts the rows it is asked for."""
 
-    Both read the whole prompt afresh: plain practice one row behind its tokens, `heal` the rows of
-    all contexts of the covers. In turns; the figure of a task is the median of the differences.
+    def __init__(self, backend):
+        self.backend, self.vocab_size, self.rows = backend, backend.vocab_size, 0
+        self.start_token, self.end_tokens = backend.start_token, backend.end_tokens
+
+    def extend(self, requests):
+        self.rows += len(requests)
+        return self.backend.extend(requests)
+
+
+def latency(lm, tasks, order, rounds):
+    """Return what healing adds before the first byte: rows of the model, and milliseconds.
+
+    Both read the whole prompt afresh: plain practice draws a token behind the prompt's own, healing
+    a cover, and a token if the cover ends with the prompt; both greedily. In turns; the figure of a
+    task is the median of the differences.
     """
+    backend = Counted(lm.backend)
+    lm = nb.ByteLM(lm.tokenizer, backend)
+    side = TokenSide(lm)
+    params = nb.SamplingParams(temperature=0.0, max_bytes=1)
     added_rows, added, plain = [], [], []
     for task in tasks:
         prompt = make_prompt(lm, task.prefix.encode(), task.suffix.encode(), order)
-        tokens = prompt.fixed + list(lm.tokenizer.encode(prompt.text))
-
-        def read_plain(tokens=tokens):
-            return lm.backend.extend([(None, tokens)])
-
-        def read_healed(prompt=prompt):
-            healing = nb.heal(lm, segments=prompt.segments)
-            return healing, healing.best
-
-        healing, _ = read_healed()
-        added_rows.append(healing.lm_evaluations - 1)
-        del healing
-        differences, own = [], []
-        for turn in range(rounds):
+        calls = [METHODS[name] for name in (REFERENCE, "nextbyte, tokens")]
+        rows_of, differences, own = [], [], []
+        for turn in range(rounds + 1):  # the first round warms up
             times = {}
-            for call in (read_plain, read_healed)[:: 1 if turn % 2 else -1]:
-                begin = time.thread_time_ns()
-                call()
-                times[call] = (time.thread_time_ns() - begin) * 1e-6
-            differences.append(times[read_healed] - times[read_plain])
-            own.append(times[read_plain])
+            for call in calls[:: 1 if turn % 2 else -1]:
+                before, begin = backend.rows, time.thread_time_ns()
+                call(side, prompt, params)
+                times[call] = (time.thread_time_ns() - begin) * 1e-6, backend.rows - before
+            (plain_ms, plain_rows), (healed_ms, healed_rows) = (times[call] for call in calls)
+            if turn:
+                differences.append(healed_ms - plain_ms)
+                own.append(plain_ms)
+            rows_of.append(healed_rows - plain_rows)
+        added_rows.append(statistics.median(rows_of))
         added.append(statistics.median(differences))
         plain.append(statistics.median(own))
     return {
@@ -255,6 +265,19 @@ def latency(lm, tasks, order, rounds):
         "added_ms": interval(added),
         "plain_ms": interval(plain),
     }
+
+
+def time_healing(session, lm, tasks, order, setup):
+    """Print and keep what healing adds to the first of the tasks."""
+    options = session.options
+    timed = latency(lm, tasks[: options.latency], order, options.rounds)
+    figures = {name: shown(timed[name], share=False) for name in ("added_rows", "added_ms")}
+    session.note(
+        {**setup, "part": "latency"},
+        timed,
+        said=f"healing adds {figures['added_rows']} rows and {figures['added_ms']} ms to "
+        f"{shown(timed['plain_ms'], share=False)} ms to the first byte",
+    )
 
 
 def main():
@@ -270,6 +293,7 @@ def main():
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--latency", type=int, default=6, help="tasks whose healing is timed")
+    parser.add_argument("--only-latency", action="store_true", help="time it, ask nothing else")
     parser.add_argument("--show", action="store_true", help="print every answer")
     options = parser.parse_args()
     session = Session("fim", __doc__, options)
@@ -298,6 +322,9 @@ def main():
             "temperature": options.temperature,
             "seed": options.seed,
         }
+        if options.only_latency:
+            time_healing(session, plain, tasks, order, setup)
+            continue
         chosen = weighing if order == "weigh" else methods
         found = ask(lm, chosen, tasks, order, options)
         summary = summarize(found, chosen)
@@ -305,14 +332,7 @@ def main():
         for (place, name), facts in summary.items():
             session.note({**setup, "cut": place, "method": name}, facts)
         if options.latency and order != "weigh":
-            timed = latency(plain, tasks[: options.latency], order, options.rounds)
-            session.note(
-                {**setup, "part": "latency"},
-                timed,
-                said=f"healing adds {shown(timed['added_rows'], share=False)} rows and "
-                f"{shown(timed['added_ms'], share=False)} ms to "
-                f"{shown(timed['plain_ms'], share=False)} ms of reading the prompt",
-            )
+            time_healing(session, plain, tasks, order, setup)
 
 
 if __name__ == "__main__":
