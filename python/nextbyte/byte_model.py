@@ -22,6 +22,9 @@ END_OF_TEXT: Final = 256
 ALPHABET_SIZE: Final = 257
 """256 byte values and `END_OF_TEXT`: the length of every row."""
 
+STATES_AT_ONCE: Final = 64
+"""How many states to ask together where a model does not say."""
+
 
 class ByteState(Protocol):
     """A position in a text: the bytes so far and the law of what follows.

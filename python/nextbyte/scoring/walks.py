@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nextbyte.errors import InvalidInputError, UnreachableByteError
+from nextbyte.byte_model import STATES_AT_ONCE
+from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel, ByteState
 
 __all__ = ["Block", "laws_along"]
-
-_STATES_AT_ONCE: Final = 64  # where the model does not say how many it likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class _Batch:
         pieces = list(zip(first, [*first[1:], len(self.states)], strict=True))
         try:
             rows = self._model.next_byte_logprobs(self.states)
-        except (InvalidInputError, UnreachableByteError):
+        except (BackendError, InvalidInputError, UnreachableByteError):
             # Perhaps behind a byte of probability zero, where nobody would have asked.
             return [self._block(begin, self._one_by_one(begin, end)) for begin, end in pieces]
         return [self._block(begin, rows[begin:end]) for begin, end in pieces]
@@ -74,7 +73,9 @@ class _Batch:
         """Return the laws of a walk up to the first byte of probability zero."""
         rows: list[NDArray[np.float64]] = []
         for i in range(begin, end):
-            rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+            # Beside the one before: an ensemble knows by it which members are lost here.
+            pair = self.states[max(begin, i - 1) : i + 1]
+            rows.append(self._model.next_byte_logprobs(pair)[-1])
             if rows[-1][self._symbols[i]] == -math.inf:
                 break
         return np.stack(rows)
@@ -104,7 +105,7 @@ def laws_along(
     hand for the next one; all others are forks that end with their batch, and with them the keys
     and values of contexts that the text has left.
     """
-    at_once: int = getattr(model, "states_at_once", _STATES_AT_ONCE)
+    at_once: int = getattr(model, "states_at_once", STATES_AT_ONCE)
     batch = _Batch(model)
     for walk, (state, symbols) in enumerate(walks):
         for place, symbol in enumerate(symbols):
