@@ -67,8 +67,8 @@ def by_tokens(reader, data, words):
         guess = word.group()
         params = nb.SamplingParams(temperature=0.0, unit="token", max_bytes=len(guess) + 1)
         text = nb.generate(model, data[begin : word.start()], params).bytes
-        ends = len(text) == len(guess) or text[len(guess) : len(guess) + 1][0] not in LETTERS
-        found.append(text[: len(guess)] == guess and ends)
+        behind = text[len(guess) :]  # empty where the text ends
+        found.append(text[: len(guess)] == guess and (not behind or behind[0] not in LETTERS))
     path.write_text(json.dumps(found))
     return np.array(found)
 

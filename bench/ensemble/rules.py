@@ -21,7 +21,7 @@ from pathlib import Path
 
 import members
 import numpy as np
-from arithmetic import RULES, bits, check, choose, chunks, interval
+from arithmetic import RULES, SHARES, bits, check, choose, chunks, interval
 from harness import append, machine, record
 from harness.report import rows as table
 from laws import Reader
@@ -49,7 +49,7 @@ def short_name(names):
 
 
 def question(readers, text, size, doubled):
-    """Return what is said of one text: (what, weights, chain) a line; and the models' rows."""
+    """Return what is said of one text: (what, weights, chain) a line; sweeps; and the error."""
     own, other = reported(text, size), CHOICE_TEXTS[text]
     rows, choice = (np.stack([r.text(piece) for r in readers]) for piece in (own, other))
     data, chosen_on = own.encode(), other.encode()
@@ -79,7 +79,21 @@ def question(readers, text, size, doubled):
             weights = choose(rule, choice[index], chosen_on)
             lines.append((f"{label}, chosen", weights, RULES[rule](rows[index], data, weights)))
     weights = np.linspace(0.9, 0.4, len(readers))
-    return lines, check(rows[:, :CHECKED], data[:CHECKED], weights)
+    swept = {
+        short_name([names[i] for i in pair]): sweep(rows, data, pair)
+        for pair in itertools.combinations(range(len(names)), 2)
+    }
+    return lines, swept, check(rows[:, :CHECKED], data[:CHECKED], weights)
+
+
+def sweep(rows, data, pair):
+    """Return the bits per byte of a pair by the share of its second model, under two rules."""
+    index = list(pair)
+    laws = {rule: RULES[rule] for rule in ("mixture", "product")}
+    return {
+        rule: [bits(law(rows[index], data, [1 - share, share])) for share in SHARES]
+        for rule, law in laws.items()
+    }
 
 
 def against_the_library(readers, text, size):
@@ -93,6 +107,20 @@ def against_the_library(readers, text, size):
             found = nb.score(ensemble, data)
         worst = max(worst, float(np.abs(found - law(rows, data, weights)).max()))
     return worst
+
+
+def keep(options, text, readers, facts):
+    """Add a line to the records."""
+    if options.no_record:
+        return
+    line = record(
+        "ensemble_rules",
+        title=__doc__.splitlines()[0],
+        setup={"text": text, "models": [reader.name for reader in readers]},
+        machine=machine.describe(),
+        facts=facts,
+    )
+    append(members.BENCH / "results" / "ensemble_rules.jsonl", line)
 
 
 def main():
@@ -112,7 +140,7 @@ def main():
     doubled = options.doubled or [readers[0].name]
     body, worst, compared = [], 0.0, {}
     for text in LONG_TEXTS:
-        lines, error = question(readers, text, options.bytes, doubled)
+        lines, swept, error = question(readers, text, options.bytes, doubled)
         worst = max(worst, error)
         singles = {what: chain for what, _, chain in lines[: len(readers)]}
         best_name = min(singles, key=lambda name: bits(singles[name]))
@@ -135,15 +163,14 @@ def main():
             said = "" if weights is None else " ".join(f"{w:g}" for w in facts["weights"])
             beside = "" if what == best_name else f"{low:+.3f} to {high:+.3f}"
             body.append([text, what, said, f"{bits(chain):.3f}", beside])
-            if not options.no_record:
-                line = record(
-                    "ensemble_rules",
-                    title=__doc__.splitlines()[0],
-                    setup={"text": text, "models": [reader.name for reader in readers]},
-                    machine=machine.describe(),
-                    facts=facts,
-                )
-                append(members.BENCH / "results" / "ensemble_rules.jsonl", line)
+            keep(options, text, readers, facts)
+        facts = {
+            "what": "sweep",
+            "shares": SHARES.tolist(),
+            "bits": swept,
+            "best": bits(singles[best_name]),
+        }
+        keep(options, text, readers, facts)
     print(table(["text", "law", "weights", "bits per byte", "minus best single, 95 %"], body))
     print(f"\nlargest difference to the library's arithmetic {worst:.1e}")
     for reader in readers:
