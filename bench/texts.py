@@ -55,3 +55,23 @@ LONG_TEXTS = {
     "Python": inspect.getsource(textwrap.TextWrapper._wrap_chunks),  # noqa: SLF001
     "Chinese": CHINESE + _MORE_CHINESE,
 }
+
+# Other texts of the same kinds, to choose weights on: what is chosen here is reported elsewhere.
+CHOICE_TEXTS = {
+    "English": (
+        "The baker on Mill Street opens at half past five, but the light in the back room is on "
+        "long before that. For forty years he has mixed the dough by hand, and when the machine "
+        "was delivered last March he looked at it for a whole week before he plugged it in. \"It's "
+        'quick," he admits, "but it doesn\'t listen." His customers claim that they cannot taste '
+        "the difference. He can, he says, and so can the two apprentices, who get up at 3:15 and "
+        "would rather sleep. On Saturdays there is a queue around the corner, and nobody in it "
+        "seems to be in a hurry."
+    ),
+    "Python": inspect.getsource(textwrap.TextWrapper._handle_long_word)[:600],  # noqa: SLF001
+    "Chinese": (
+        "小镇的邮局只有一间屋子,门口的绿色信箱已经掉了漆。老邮递员姓周,骑一辆旧自行车,每天要走三十多公里。"
+        "冬天路上结冰的时候,他就推着车走,信和报纸用塑料布包好,一封也没有湿过。"
+        "去年,镇上通了快递,年轻人都在手机上买东西,写信的人越来越少。"
+        "可是周师傅说,只要还有一个人在等信,他就会再骑一年。"
+    ),
+}

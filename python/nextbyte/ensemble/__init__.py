@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
+from nextbyte.ensemble.batch import Needs, forerunners, same_models
 from nextbyte.ensemble.members import member_failed, start_members
 from nextbyte.ensemble.rules import RULES, checked_weights
-from nextbyte.ensemble.state import ByteEnsembleState, Needs
+from nextbyte.ensemble.state import ByteEnsembleState
 from nextbyte.ensemble.workers import MemberWorkers
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.text_input import as_bytes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nextbyte.byte_model import ByteModel
+    from nextbyte.ensemble.batch import Asked
     from nextbyte.ensemble.rules import Rule
 
 __all__ = ["ByteEnsemble", "PosteriorFrom"]
@@ -222,37 +224,53 @@ class ByteEnsemble:
 
     def evaluate(self, states: Sequence[ByteEnsembleState], needs: Needs) -> None:
         """Have every member find out what the states lack, at the same time (for the states)."""
-        wanted: dict[int, list[tuple[ByteEnsembleState, Needs]]] = {}
-        for state in {id(state): state for state in states}.values():
-            for i, lacking in state.lacks(needs).items():
-                wanted.setdefault(i, []).append((state, lacking))
-        tasks = {i: functools.partial(self._ask, i, asked) for i, asked in wanted.items()}
+        distinct = list({id(state): state for state in states}.values())
+        before = forerunners(distinct) if needs.laws else {}
+        without = needs._replace(evidence=False)
+        wanted: dict[int, Asked] = {}
+        for state in distinct:
+            for i, lacking in state.lacks(without if id(state) in before else needs).items():
+                wanted.setdefault(i, []).append((i, state, lacking))
+        together = same_models(self._models, wanted)
+        tasks = {i: functools.partial(self._ask, i, asked) for i, asked in together.items()}
         outcomes = self._workers.run(tasks)
         for i, outcome in sorted(outcomes.items()):
             if outcome.error is not None:
                 raise member_failed(self, i, outcome.error, "to evaluate") from outcome.error
-        for state in states:
-            state.settle()
+        for state in distinct:
+            state.settle(before.get(id(state)))
 
-    def _ask(self, index: int, asked: list[tuple[ByteEnsembleState, Needs]]) -> None:
-        """Ask one member, in its own thread; nobody else touches its part of the states."""
-        reading = [state.members[index] for state, needs in asked if needs.laws]
+    def _ask(self, index: int, asked: Asked) -> None:
+        """Ask one model, in its own thread; nobody else touches its part of the states."""
+        reading = [state.members[i] for i, state, needs in asked if needs.laws]
         if reading:
             states = [member.state for member in reading]
             try:
                 rows = self._models[index].next_byte_logprobs(states)
-            except UnreachableByteError:  # of one of them: which?
+            except (InvalidInputError, UnreachableByteError):  # of one of them: which?
                 for member in reading:
                     member.read_law()
             else:
                 for member, row in zip(reading, rows, strict=True):
                     member.take_law(row)
-        for state, needs in asked:
-            member = state.members[index]
+        for i, state, needs in asked:
+            member = state.members[i]
             if needs.prompts:
                 member.weigh_prompt(*state.lengths)
             if needs.evidence:
                 member.logprob = member.state.logprob
+
+    @property
+    def states_at_once(self) -> int:
+        """How many states to ask together: as many as every member likes."""
+        liked = (getattr(model, "states_at_once", None) for model in self._models)
+        return min((count for count in liked if count is not None), default=STATES_AT_ONCE)
+
+    @property
+    def max_text_bytes(self) -> int | None:
+        """Length up to which no text can be too long for a member, None where there is no limit."""
+        limits = (getattr(model, "max_text_bytes", None) for model in self._models)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def close(self) -> None:
         """End the threads now instead of with this object; later calls start new ones."""

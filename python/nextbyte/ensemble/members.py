@@ -13,7 +13,13 @@ import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE
 from nextbyte.ensemble.rules import intervals_from_total_variation
-from nextbyte.errors import BackendError, MemberLostWarning, UnreachableByteError
+from nextbyte.errors import (
+    BackendError,
+    InvalidInputError,
+    MemberLostWarning,
+    NextByteError,
+    UnreachableByteError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Member",
     "Roster",
+    "lose_behind",
     "lose_refusing",
     "member_failed",
     "push_members",
@@ -88,7 +95,7 @@ class Member:
         self.row: Array | None = None  # the law here
         self.bounds: tuple[Array, Array] | None = None  # of a law that is not exact
         self.logprob: float | None = None  # of the text so far
-        self.refused: UnreachableByteError | None = None  # why there is no law here
+        self.refused: NextByteError | None = None  # why there is no law here
 
     def fork(self) -> Member:
         """Return an independent copy."""
@@ -105,13 +112,13 @@ class Member:
             own = getattr(self.state, "next_byte_bounds", None)
             self.bounds = intervals_from_total_variation(row, bound) if own is None else own()
         self.row = row
+        self.refused = None
 
     def read_law(self) -> None:
         """Ask the state itself for its law; a text of probability zero may have none."""
-        self.refused = None
         try:
             self.take_law(self.state.next_byte_logprobs())
-        except UnreachableByteError as error:
+        except (InvalidInputError, UnreachableByteError) as error:
             self.refused = error
 
     def intervals(self) -> tuple[Array, Array]:
@@ -255,9 +262,16 @@ def lose_refusing(
     ------
     UnreachableByteError
         As for `start_members`.
+    BackendError
+        A member refuses for another reason.
     """
     alive = {i: member for i, member in members.items() if member.lost_at is None}
-    lost = {i: member.refused for i, member in alive.items() if member.refused is not None}
+    lost: dict[int, UnreachableByteError] = {}
+    for i, member in alive.items():
+        if isinstance(member.refused, UnreachableByteError):
+            lost[i] = member.refused
+        elif member.refused is not None:
+            raise member_failed(roster, i, member.refused, "to evaluate") from member.refused
     places = dict.fromkeys(lost, max(length - 1, 0))
     _refuse(roster, lost, places, of=len(alive))
     _report(roster, lost, places, warned)
@@ -266,6 +280,41 @@ def lose_refusing(
         alive[i].taken -= 1
         alive[i].lost_at = length - 1
         alive[i].certain = alive[i].state.bound < _SAYS_NOTHING
+
+
+def lose_behind(
+    roster: Roster,
+    members: Mapping[int, Member],
+    before: Mapping[int, Member],
+    text: bytes | bytearray,
+    warned: set[int],
+) -> None:
+    """Lose members that took the last byte of a text unread, though it was impossible for them.
+
+    `before` are the members one byte before, after their laws were read: what a push there would
+    have found.
+
+    Raises
+    ------
+    UnreachableByteError
+        As for `start_members`.
+    """
+    alive = {i: member for i, member in members.items() if member.lost_at is None}
+    found: dict[int, tuple[int, bool]] = {}
+    for i in alive.keys() & before.keys():
+        earlier = before[i]
+        if earlier.lost_at is not None:
+            found[i] = earlier.lost_at, earlier.certain
+        elif earlier.row is not None and earlier.row[text[-1]] == -np.inf:
+            found[i] = len(text) - 1, earlier.state.bound < _SAYS_NOTHING
+    places = {i: place for i, (place, _) in sorted(found.items())}
+    lost = {i: UnreachableByteError(place, text[place]) for i, place in places.items()}
+    _refuse(roster, lost, places, of=len(alive))
+    _report(roster, lost, places, warned)
+    for i, (place, certain) in found.items():
+        alive[i].retreat(alive[i].taken - (len(text) - place))
+        alive[i].forget()
+        alive[i].lost_at, alive[i].certain = place, certain
 
 
 def rollback_members(members: Mapping[int, Member], length: int, target: int) -> None:

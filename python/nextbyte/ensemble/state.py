@@ -7,13 +7,14 @@ read adds to both for nothing. What was not known then is computed when it is as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nextbyte.ensemble.batch import Needs
 from nextbyte.ensemble.members import (
     Member,
-    Roster,
+    lose_behind,
     lose_refusing,
     push_members,
     rollback_members,
@@ -38,42 +39,15 @@ from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteErro
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from nextbyte.ensemble.rules import Rule
+    from nextbyte.ensemble.batch import Owner
 
     Array: TypeAlias = NDArray[np.float64]
 
-__all__ = ["ByteEnsembleState", "Needs", "Owner"]
-
-
-class Needs(NamedTuple):
-    """What an evaluation has to find out."""
-
-    laws: bool = False
-    evidence: bool = False
-    prompts: bool = False
-    """Log-probabilities of the prompts by themselves."""
-
-
-class Owner(Roster, Protocol):
-    """The side of a `ByteEnsemble` that its states use."""
-
-    @property
-    def rule(self) -> Rule:
-        """How laws are combined."""
-
-    @property
-    def posterior_from(self) -> str:
-        """Where the evidence of a posterior begins: "text" or "prompt"."""
-
-    def start(self, prompt: bytes, *, weights: Sequence[float]) -> ByteEnsembleState:
-        """Start another text."""
-
-    def evaluate(self, states: Sequence[ByteEnsembleState], needs: Needs) -> None:
-        """Have the members find out what these states lack."""
+__all__ = ["ByteEnsembleState"]
 
 
 class ByteEnsembleState:
@@ -294,9 +268,29 @@ class ByteEnsembleState:
                 found[i] = lacking
         return found
 
-    def settle(self) -> None:
-        """Lose the members that the last evaluation found to have no law here."""
-        lose_refusing(self._owner, self.members, len(self._prefix), self._warned)
+    def settle(self, before: ByteEnsembleState | None) -> None:
+        """Lose the members that the last evaluation found to have no law here.
+
+        `before` is a settled state one byte before this one. What it knows goes on here: members
+        that it has lost, or that find the byte impossible, and the evidence.
+        """
+        length, byte = len(self._prefix), self._prefix[-1:]
+        if before is not None:
+            lose_behind(self._owner, self.members, before.members, self._prefix, self._warned)
+        lose_refusing(self._owner, self.members, length, self._warned)
+        if before is not None and self._owner.rule == "posterior" and self._evidence[-1] is None:
+            known = before._known_evidence()  # noqa: SLF001 - it is the same text
+            if known is not None:
+                self._evidence[-1] = evidence_after(known, before._alive, byte[0])  # noqa: SLF001
+
+    def is_byte_after(self, before: ByteEnsembleState) -> bool:
+        """Say whether this is the same text as that of `before`, and one pushed byte more."""
+        length, start = before.lengths
+        return (
+            self._warned is before._warned
+            and self.lengths == (length + 1, start)
+            and self._prefix.startswith(before._prefix)
+        )
 
     def _read_law(self) -> Array:
         """Return the law here; it is read once."""
@@ -370,22 +364,24 @@ class ByteEnsembleState:
         """Return log P(prompt) by the laws after each of its beginnings."""
         other = self._owner.start(b"", weights=self._weights.tolist())
         other._warned = self._warned  # noqa: SLF001 - it is the same text
-        found = list(other._follow(bytes(self._prefix[: self._start])))  # noqa: SLF001
-        self._inexact_chain |= other._inexact_chain  # noqa: SLF001
-        self._other_evaluations += other.lm_evaluations
-        return found[-1]
+        return self._read_along(other, bytes(self._prefix[: self._start]))[-1]
 
     def _walk(self) -> None:
         """Read the laws after the last position whose chain is known."""
         known = max(k for k, value in enumerate(self._chain) if value is not None)
         other = self.fork()
         other.rollback(len(self._chain) - 1 - known)
-        before = other.lm_evaluations
         base = self._chain[known] or 0.0
-        for k, value in enumerate(other._follow(bytes(self._prefix[self._start + known :]))):  # noqa: SLF001
-            self._chain[known + 1 + k] = base + value
-        self._inexact_chain |= other._inexact_chain  # noqa: SLF001
+        found = self._read_along(other, bytes(self._prefix[self._start + known :]))
+        self._chain[known + 1 :] = [base + value for value in found]
+
+    def _read_along(self, other: ByteEnsembleState, data: bytes) -> list[float]:
+        """Have another state follow some bytes for this one, at this one's expense."""
+        before = other.lm_evaluations
+        found = list(other._follow(data))
+        self._inexact_chain |= other._inexact_chain
         self._other_evaluations += other.lm_evaluations - before
+        return found
 
     def _follow(self, data: bytes) -> Iterator[float]:
         """Read the law before each byte and push it; yield log P(bytes up to there)."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
-from nextbyte.errors import InvalidInputError, UnreachableByteError
+from nextbyte.errors import BackendError, InvalidInputError, UnreachableByteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,7 @@ class _Batch:
         pieces = list(zip(first, [*first[1:], len(self.states)], strict=True))
         try:
             rows = self._model.next_byte_logprobs(self.states)
-        except (InvalidInputError, UnreachableByteError):
+        except (BackendError, InvalidInputError, UnreachableByteError):
             # Perhaps behind a byte of probability zero, where nobody would have asked.
             return [self._block(begin, self._one_by_one(begin, end)) for begin, end in pieces]
         return [self._block(begin, rows[begin:end]) for begin, end in pieces]
@@ -75,7 +75,9 @@ class _Batch:
         rows: list[NDArray[np.float64]] = []
         for i in range(begin, end):
             try:
-                rows.append(self._model.next_byte_logprobs([self.states[i]])[0])
+                # Beside the one before: an ensemble knows by it which members are lost here.
+                pair = self.states[max(begin, i - 1) : i + 1]
+                rows.append(self._model.next_byte_logprobs(pair)[-1])
             except UnreachableByteError:
                 # A law with a bound may have allowed the byte before, which the rows now rule out.
                 if rows:
