@@ -188,7 +188,8 @@ def generate(
     Many prompts are sampled side by side: one call of the model gives the next laws of all streams
     that have not ended, whatever their lengths. Result i is what `generate` returns for prompt i
     and its parameters alone, up to the rounding of a language model whose rows depend on what else
-    is in the batch (about 1e-6 in float32).
+    is in the batch (about 1e-6 in float32). At a tolerance equal prompts share what was read for
+    them, so each law is within its bound, but need not be the one alone.
 
     Parameters
     ----------
