@@ -260,18 +260,6 @@ class ByteEnsemble:
             if needs.evidence:
                 member.logprob = member.state.logprob
 
-    @property
-    def states_at_once(self) -> int:
-        """How many states to ask together: as many as every member likes."""
-        liked = (getattr(model, "states_at_once", None) for model in self._models)
-        return min((count for count in liked if count is not None), default=STATES_AT_ONCE)
-
-    @property
-    def max_text_bytes(self) -> int | None:
-        """Length up to which no text can be too long for a member, None where there is no limit."""
-        limits = (getattr(model, "max_text_bytes", None) for model in self._models)
-        return min((limit for limit in limits if limit is not None), default=None)
-
     def close(self) -> None:
         """End the threads now instead of with this object; later calls start new ones."""
         self._workers.close()

@@ -98,8 +98,7 @@ class InfillSession:
     ) -> None:
         if not isinstance(lm, ByteLM):
             raise InvalidInputError(f"infill needs a ByteLM, not {type(lm).__name__}")
-        if lm.target != "canonical":
-            raise InvalidInputError(f'infill needs the target "canonical", not {lm.target!r}')
+        require_canonical(lm.target, "infill")
         for name, size in (("prefix_bytes", prefix_bytes), ("suffix_bytes", suffix_bytes)):
             if size is not None and (isinstance(size, bool) or size < 0):
                 raise InvalidInputError(f"{name} must be None or at least 0, not {size!r}")
@@ -284,7 +283,6 @@ class InfillSession:
         choose: Choice,
     ) -> Generator[Chunk, None, Infill]:
         """Draw middles, and weigh them."""
-        require_canonical(self._lm.target, "weighing middles")
         random = np.random.default_rng(params.seed)
         drawn = sample_batch(
             self._lm,
