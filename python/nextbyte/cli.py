@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nextbyte import commands
+from nextbyte.commands import infill as infill_command
 from nextbyte.commands import inspect as inspect_command
 from nextbyte.commands import score as score_command
 from nextbyte.commands.ensemble_options import add_ensemble_options
@@ -110,6 +111,11 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
     complete.set_defaults(run=commands.run_complete)
 
+    infill = add("infill", parents=[model, shared], help="fill the gap between two files")
+    _add_infill_options(infill)
+    _add_sampling_options(infill)
+    infill.set_defaults(run=infill_command.run_infill)
+
     score = add("score", parents=[model, shared], help="how probable the bytes of files are")
     _add_score_options(score)
     score.set_defaults(run=score_command.run_score)
@@ -130,6 +136,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=commands.run_demo)
     return parser
+
+
+def _add_infill_options(parser: argparse.ArgumentParser) -> None:
+    """Add the two files, and how the gap is filled."""
+    for name, text in (("prefix", "before"), ("suffix", "behind")):
+        parser.add_argument(
+            f"--{name}-file",
+            required=True,
+            metavar="FILE",
+            help=f"what is {text} the gap; - reads stdin",
+        )
+        parser.add_argument(
+            f"--{name}-bytes", type=int, metavar="N", help=f"read so much of the {name} at most"
+        )
+    parser.add_argument(
+        "--format", metavar="NAME", help="a family of code models, or none (default: as it has)"
+    )
+    parser.add_argument("--order", choices=("psm", "spm"), help="which part comes first")
+    parser.add_argument(
+        "--keep-indent",
+        action="store_true",
+        help="end before a line that is indented less than the cursor's",
+    )
+    parser.add_argument(
+        "--candidates", type=_count, default=8, metavar="N", help="middles to weigh (default: 8)"
+    )
+    parser.add_argument(
+        "--choose", choices=("best", "sample"), default="best", help="which of them (default: best)"
+    )
+    parser.add_argument("-e", "--escapes", action="store_true", help=r"read \n, \xHH in --stop")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_score_options(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +263,17 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same bytes")
     group.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end here (repeatable)"
+    )
+    group.add_argument("--single-line", action="store_true", help="end before a line end")
+    group.add_argument(
+        "--min-indent",
+        type=int,
+        default=0,
+        metavar="N",
+        help="end before a line that is indented less (default: 0)",
+    )
+    group.add_argument(
+        "--time-budget-ms", type=float, metavar="X", help="begin no further step after that"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, assert_type
 
 import numpy as np
@@ -111,6 +112,13 @@ def infilling(lm: nb.ByteLM) -> bytes:
     found = nb.infill(lm, "def f(", b"\n", typed="x", order="spm", files=[("a.py", b"")])
     assert_type(found, nb.Infill)
     assert_type([candidate.suffix_logprob for candidate in found.candidates], list[float])
+    session = nb.InfillSession(lm, "def f(", b"\n", prefix_bytes=4096)
+    session.type("x")
+    limits = nb.SamplingParams(single_line=True, min_indent=4, time_budget_ms=50)
+    assert_type(session.complete(limits, keep_indent=True, cancel=threading.Event()), nb.Infill)
+    chunks = nb.infill_stream(lm, "def f(", b"\n", limits, cancel=lambda: False)
+    assert_type(chunks, nb.InfillStream)
+    assert_type([chunk.text for chunk in chunks], list[str])
     return found.middle
 
 

@@ -102,7 +102,7 @@ def test_a_draw_may_end_behind_each_token_whatever_ended_it(words):
                 seed=seed, max_bytes=params.max_bytes, stop=params.stop, unit=params.unit
             )
             drawn = nb.generate(lm, "the t", one)
-            ends = ends_of(lm, drawn)
+            ends = ends_of(lm, drawn, b"\xff")
             assert ends[0] == 0
             assert ends[-1] == len(drawn.bytes)
             if one.unit == "byte":
@@ -114,6 +114,21 @@ def test_a_draw_may_end_behind_each_token_whatever_ended_it(words):
                 at += len(words.token_bytes(token))
                 places.add(at)
             assert ends == sorted(place for place in places if place <= len(drawn.bytes))
+
+
+def test_a_suffix_may_begin_inside_a_token(words):
+    lm, _ = noisy(words)
+    inner = 0
+    for seed in range(40):
+        drawn = nb.generate(lm, "the", nb.SamplingParams(seed=seed, max_bytes=12))
+        whole = set(ends_of(lm, drawn, b"\xff"))
+        for k in set(range(1, len(drawn.bytes))) - whole:
+            stop = min(end for end in whole if end > k)
+            suffix = drawn.bytes[k:stop]
+            assert k in ends_of(lm, drawn, suffix + b" and more")
+            assert k not in ends_of(lm, drawn, suffix[:-1] + b"\xff")
+            inner += 1
+    assert inner > 10
 
 
 def test_chances_of_being_weighed():
@@ -147,7 +162,7 @@ def test_more_middles_than_are_weighed_keep_the_law_on_average(words):
     drawn = sample_batch(lm, [prefix] * 60, params, "replace", lambda _: None)
     counts: dict[bytes, int] = {}
     for generation in drawn:
-        for end in ends_of(lm, generation):
+        for end in ends_of(lm, generation, suffix):
             middle = generation.bytes[:end]
             counts[middle] = counts.get(middle, 0) + 1
     assert len(counts) > 100

@@ -23,6 +23,7 @@ from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel
 from nextbyte.commands.ensemble_options import described, load_models, warnings_in_one_line
 from nextbyte.escapes import argument_bytes
+from nextbyte.infilling import infill as fill_gap
 from nextbyte.models.fetch import fetch
 from nextbyte.models.registry import MODELS
 from nextbyte.plain import TokenModel, plain_complete, plain_next_byte_probs
@@ -43,6 +44,7 @@ __all__ = [
     "run_demo",
     "run_fetch",
     "run_next_bytes",
+    "sampling_params",
 ]
 
 DEMO_PROMPTS: Final = (
@@ -50,6 +52,8 @@ DEMO_PROMPTS: Final = (
     b"The capital of France is Par",
     b"An apple a day keeps the doc",
 )
+
+DEMO_GAP: Final = (b"The capital of Ger", b" is Berlin, on the Spree.")
 
 
 class LoadedModel(ByteModel, TokenModel, Protocol):
@@ -154,10 +158,9 @@ def run_next_bytes(arguments: argparse.Namespace) -> None:
     _print(json.dumps(answer))
 
 
-def run_complete(arguments: argparse.Namespace) -> None:
-    """Print a completion, as it comes, at the end, or as JSON."""
-    prompt = _prompt(arguments)
-    params = SamplingParams(
+def sampling_params(arguments: argparse.Namespace) -> SamplingParams:
+    """Return what the options of sampling say."""
+    return SamplingParams(
         temperature=arguments.temperature,
         top_k=arguments.top_k,
         top_p=arguments.top_p,
@@ -166,7 +169,16 @@ def run_complete(arguments: argparse.Namespace) -> None:
         stop=[argument_bytes(stop, escapes=arguments.escapes) for stop in arguments.stop],
         max_bytes=arguments.max_bytes,
         unit=arguments.unit,
+        single_line=arguments.single_line,
+        min_indent=arguments.min_indent,
+        time_budget_ms=arguments.time_budget_ms,
     )
+
+
+def run_complete(arguments: argparse.Namespace) -> None:
+    """Print a completion, as it comes, at the end, or as JSON."""
+    prompt = _prompt(arguments)
+    params = sampling_params(arguments)
     feedback = Feedback.asked_by(arguments)
     lm = load_models(
         arguments, lambda name: load_model(name, feedback, tolerance=arguments.tolerance)
@@ -231,6 +243,21 @@ def run_demo(arguments: argparse.Namespace) -> None:
             "",
             sep="\n",
         )
+    if isinstance(lm, ByteLM):
+        with progress_bar("filling", enabled=feedback.bars, force=feedback.force_bars):
+            console.print(*_filled_gap(lm, arguments.max_bytes), sep="\n", markup=False)
+
+
+def _filled_gap(lm: ByteLM, max_bytes: int) -> list[str]:
+    """Return the lines that show a gap and what was put there."""
+    before, after = DEMO_GAP
+    params = SamplingParams(max_bytes=min(max_bytes, 12), seed=0)
+    found = fill_gap(lm, before, after, params, format="none")
+    shown = [display.printable(part) for part in (before, found.bytes, after)]
+    return [
+        "A gap filled, by weighing middles with the probability of what follows:",
+        f"{shown[0]}[{shown[1]}]{shown[2]}",
+    ]
 
 
 def _total_variation(exact: NDArray[np.float64], plain: NDArray[np.float64]) -> float:

@@ -1,8 +1,9 @@
 """Filling a gap with any model: draw middles behind the prefix, weigh them by the suffix.
 
 *Ends.* A drawn text has an end behind each of its tokens (each of its bytes, where bytes were
-drawn), before the first, and where it was cut or ended, for whatever reason. Let p(m) be the
-probability that a draw has an end behind the bytes m.
+drawn), before the first, and where it was cut or ended, for whatever reason; and inside a token from
+where the rest of it is what the suffix begins with, as one may that starts in the middle of a word.
+Let p(m) be the probability that a draw has an end behind the bytes m.
 
 *Wanted law.* w(m) = p(m) P(suffix | prefix m) / Z over all m: a draw that may end anywhere, given
 that the suffix's beginning follows. How a draw came to its end does not enter: middles cut short by
@@ -94,7 +95,7 @@ def weigh(
     """
     counts: Counter[bytes] = Counter()
     for generation in drawn:
-        counts.update(generation.bytes[:end] for end in ends_of(lm, generation))
+        counts.update(generation.bytes[:end] for end in ends_of(lm, generation, suffix))
     whole = {generation.bytes for generation in drawn}
     middles = sorted(counts, key=lambda m: (-counts[m] * (_WHOLE if m in whole else 1), len(m), m))
     sizes = np.array([counts[m] * (_WHOLE if m in whole else 1) for m in middles], dtype=np.float64)
@@ -140,14 +141,23 @@ def weigh(
     )
 
 
-def ends_of(lm: ByteLM, generation: Generation) -> list[int]:
+def ends_of(lm: ByteLM, generation: Generation, suffix: bytes) -> list[int]:
     """Return the ends of a drawn middle, as numbers of bytes."""
-    size = len(generation.bytes)
+    drawn = generation.bytes
+    size = len(drawn)
     if generation.cover is None:
         return list(range(size + 1))
     lengths = [len(lm.tokenizer.token_bytes(token)) for token in generation.token_ids]
-    ends = np.cumsum([len(generation.cover.overhang), *lengths])
-    return sorted({0, size, *(int(end) for end in ends if end < size)})
+    behind = np.cumsum([len(generation.cover.overhang), *lengths]).tolist()
+    ends = {0, size}
+    start = 0
+    for end in behind:
+        if end <= size:
+            ends.add(end)
+        stop = min(end, size)
+        ends.update(k for k in range(start + 1, stop) if suffix.startswith(drawn[k:stop]))
+        start = end
+    return sorted(ends)
 
 
 def _chosen(
