@@ -92,7 +92,7 @@ def draw(found, last):
         draw_sweep(panels[0, column], text, facts)
         draw_lines(panels[1, column], facts, labelled=column == 0)
     panels[0, 0].text(
-        -0.13,
+        -0.2,
         0.5,
         "bits per byte,\nless those of\nthe better model",
         va="center",

@@ -28,15 +28,17 @@ from timed_backend import TimedBackend
 import nextbyte as nb
 
 
-def walk(model, prompt, data):
-    """Return the seconds of a law and a push for every byte."""
+def walk(model, prompt, data, backends):
+    """Return the seconds of a law and a push for every byte, and those inside the backends."""
     state = model.start(prompt)
     state.next_byte_logprobs()
+    for backend in backends:
+        backend.seconds = 0.0
     begin = time.perf_counter()
     for byte in data:
         state.push(bytes([byte]))
         state.next_byte_logprobs()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, sum(backend.seconds for backend in backends)
 
 
 def timed(name, folder):
@@ -80,10 +82,9 @@ def main():
     order = list(candidates)
     for turn in range(options.rounds):
         for what in order[turn % len(order) :] + order[: turn % len(order)]:
-            for _, backend in loaded:
-                backend.seconds, backend.rows = 0.0, 0
-            seconds[what].append(walk(candidates[what], prompt, text) / len(text))
-            inside[what].append(sum(backend.seconds for _, backend in loaded) / len(text))
+            found = walk(candidates[what], prompt, text, [backend for _, backend in loaded])
+            for kept, value in zip((seconds, inside), found, strict=True):
+                kept[what].append(value / len(text))
     middle = {what: statistics.median(every) for what, every in seconds.items()}
     body = []
     for what, each in middle.items():
