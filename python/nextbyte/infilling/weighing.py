@@ -1,8 +1,8 @@
 """Filling a gap with any model: draw middles behind the prefix, weigh them by the suffix.
 
 *Ends.* A drawn text has an end behind each of its tokens (each of its bytes, where bytes were
-drawn), before the first, and where it was cut or ended, for whatever reason; and inside a token from
-where the rest of it is what the suffix begins with, as one may that starts in the middle of a word.
+drawn), before the first, and where it was cut or ended, for whatever reason; and inside a token
+from where the rest of it is what the suffix begins with, which may start in the middle of a word.
 Let p(m) be the probability that a draw has an end behind the bytes m.
 
 *Wanted law.* w(m) = p(m) P(suffix | prefix m) / Z over all m: a draw that may end anywhere, given
