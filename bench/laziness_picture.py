@@ -6,11 +6,8 @@ each text and tolerance counts.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 from harness import read
-from picture import INK, OURS, OURS_LIGHT, QUIET, ROOT, plt
+from picture import INK, OURS, OURS_LIGHT, QUIET, plt, run
 
 COLOURS = {"English": OURS, "Python": "#c2703d", "Chinese": "#4a6fa5"}
 
@@ -91,22 +88,5 @@ def draw(found, last):
     return figure
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
-    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
-    options = parser.parse_args()
-    found, last = gather(options.results)
-    if not found:
-        raise SystemExit("no figures yet: make bench BENCH=laziness")
-    # The same figures give the same file: no random ids, no date.
-    plt.rcParams.update({"font.family": "DejaVu Sans", "svg.hashsalt": "nextbyte"})
-    figure = draw(found, last)
-    options.images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.images / "laziness.svg", metadata={"Date": None})
-    figure.savefig(options.images / "laziness.png", dpi=160, metadata={"Software": None})
-    print(f"drew {', '.join(found)} into {options.images.name}/laziness.svg and .png")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, "laziness", gather, draw, ask="make bench BENCH=laziness")

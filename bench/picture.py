@@ -186,22 +186,29 @@ def draw(found):
     return figure
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def run(documentation, name, gather, draw, *, ask):
+    """Draw `draw(*gather(results))` into NAME.svg and NAME.png; `ask` is what makes the figures."""
+    parser = argparse.ArgumentParser(description=documentation)
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
-    found = gather(options.results)
-    if not found:
-        raise SystemExit("no figures yet: make bench BENCH=kernels")
+    gathered = gather(options.results)
+    if not gathered[0]:
+        raise SystemExit(f"no figures yet: {ask}")
     # The same figures give the same file: no random ids, no date.
     plt.rcParams.update({"font.family": "DejaVu Sans", "svg.hashsalt": "nextbyte"})
-    figure = draw(found)
+    figure = draw(*gathered)
     options.images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.images / "byte_layer.svg", metadata={"Date": None})
-    figure.savefig(options.images / "byte_layer.png", dpi=160, metadata={"Software": None})
-    print(f"drew {', '.join(found)} into {options.images.name}/byte_layer.svg and .png")
+    figure.savefig(options.images / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(options.images / f"{name}.png", dpi=160, metadata={"Software": None})
+    print(f"drew {', '.join(gathered[0])} into {options.images.name}/{name}.svg and .png")
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        __doc__,
+        "byte_layer",
+        lambda results: (gather(results),),
+        draw,
+        ask="make bench BENCH=kernels",
+    )

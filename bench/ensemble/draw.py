@@ -7,7 +7,6 @@ difference for single models, controls and rules, with its interval. The newest 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ BENCH = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(BENCH))
 
 from harness import read  # noqa: E402
-from picture import INK, OTHERS, OURS, OURS_LIGHT, QUIET, ROOT, plt  # noqa: E402
+from picture import INK, OTHERS, OURS, OURS_LIGHT, QUIET, plt, run  # noqa: E402
 
 PAIR = "SmolLM2 + Gemma"
 LINES = (
@@ -118,22 +117,5 @@ def draw(found, last):
     return figure
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
-    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
-    options = parser.parse_args()
-    found, last = gather(options.results)
-    if not found:
-        raise SystemExit("no figures yet: python bench/ensemble/rules.py --gemma FOLDER")
-    # The same figures give the same file: no random ids, no date.
-    plt.rcParams.update({"font.family": "DejaVu Sans", "svg.hashsalt": "nextbyte"})
-    figure = draw(found, last)
-    options.images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.images / "ensembles.svg", metadata={"Date": None})
-    figure.savefig(options.images / "ensembles.png", dpi=160, metadata={"Software": None})
-    print(f"drew {', '.join(found)} into {options.images.name}/ensembles.svg and .png")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, "ensembles", gather, draw, ask="python bench/ensemble/rules.py --gemma FOLDER")

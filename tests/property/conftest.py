@@ -1,4 +1,4 @@
-"""Fixtures of the property tests on real tokenizers: one tokenizer at a time, and counts."""
+"""Fixtures of the property tests: real tokenizers and counts; small models and their laws."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import collections
 
 import pytest
 
+import nextbyte as nb
+from oracle.byte_models import make_pair
+from oracle.zoo import by_name
 from real_tokenizers import NAMES, MissingPackageError, load, parameters
 
 
@@ -39,3 +42,16 @@ def subject(request, tmp_path_factory):
         )
     except MissingPackageError as reason:
         (pytest.fail if request.config.getoption("--require-model") else pytest.skip)(str(reason))
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Return a function of a case and a kind of model: the product's model and its law."""
+    folder, made = tmp_path_factory.mktemp("tokenizers"), {}
+
+    def pair(name, kind="even"):
+        if (name, kind) not in made:
+            made[name, kind] = make_pair(nb, by_name(name), kind, folder)
+        return made[name, kind]
+
+    return pair

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nextbyte as nb
-from oracle.byte_models import law_rows, make_pair, random_text
-from oracle.zoo import by_name
+from oracle.byte_models import law_rows, random_text
 
 CASES = (
     "ahead_gpt2",
@@ -47,18 +46,6 @@ def save(state):
 
 def restore(lm, data):
     return lm.restore(data)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder, made = tmp_path_factory.mktemp("tokenizers"), {}
-
-    def pair(name, kind="even"):
-        if (name, kind) not in made:
-            made[name, kind] = make_pair(nb, by_name(name), kind, folder)
-        return made[name, kind]
-
-    return pair
 
 
 def prompts_of(pair, count, *, seed=0):

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nextbyte as nb
-from oracle.byte_models import make_pair, random_text
+from oracle.byte_models import random_text
 from oracle.distribution import END_OF_TEXT
-from oracle.zoo import by_name
 
 CASES = (
     "ahead_gpt2",
@@ -48,18 +47,6 @@ def tokens_of(healed, cover):
 
 def sample(healed, generator):
     return tokens_of(healed, healed.sample(generator))
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder, made = tmp_path_factory.mktemp("tokenizers"), {}
-
-    def pair(name, kind):
-        if (name, kind) not in made:
-            made[name, kind] = make_pair(nb, by_name(name), kind, folder)
-        return made[name, kind]
-
-    return pair
 
 
 def check(pair, prompt):

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 import nextbyte as nb
 from nextbyte.backends import TableBackend
-from oracle.byte_models import LawModel, law_rows, log_mass, make_pair, random_text
-from oracle.zoo import by_name
+from oracle.byte_models import LawModel, law_rows, log_mass, random_text
 
 CASES = (
     "ahead_gpt2",
@@ -42,18 +41,6 @@ def loglikelihood(model, context, continuation, **options):
 
 def bits_per_byte(model, data, **options):
     return nb.bits_per_byte(model, data, **options)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder, made = tmp_path_factory.mktemp("tokenizers"), {}
-
-    def pair(name, kind):
-        if (name, kind) not in made:
-            made[name, kind] = make_pair(nb, by_name(name), kind, folder)
-        return made[name, kind]
-
-    return pair
 
 
 def close(found, wanted):
