@@ -2,7 +2,7 @@
 
 Run: python bench/fim/train.py [--minutes 8] [--vocabulary 4096|8192] [--steps N]. The texts are
 Python's standard library, half of the sequences PSM and half SPM (`corpus.py`); the models are
-transformers' Llama with 4 layers of width 256. Everything random is seeded. With `--steps` the
+transformers' Llama with 4 layers of width 192, in float32. Everything random is seeded. With `--steps` the
 weights depend on the machine's arithmetic alone; `--minutes` ends where the time does, and the
 learning rate falls with it. Weights and a log of the loss go to fim/ in the cache folder
 (NEXTBYTE_CACHE), outside of the repository. Such a model is no good coder: it has learned
@@ -18,6 +18,7 @@ import sys
 import time
 
 from corpus import END, Excerpts, description, standard_library, train_tokenizer
+from muon import Muon
 
 import nextbyte as nb
 from nextbyte.models.cache import cache_directory
@@ -26,16 +27,16 @@ VOCABULARIES = {4096: False, 8192: True}
 """Size, and whether each digit is a token of its own."""
 
 SHAPE = {
-    "hidden_size": 256,
-    "intermediate_size": 704,
+    "hidden_size": 192,
+    "intermediate_size": 512,
     "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 4,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-BLOCK, BATCH = 512, 2
-RATE, WARM_UP = 4e-3, 0.03
+BLOCK, BATCH = 512, 4
+RATE, WARM_UP = 6e-3, 0.03
 SEED = 6
 
 
@@ -65,7 +66,7 @@ def fit(model, excerpts, *, minutes, steps, on_step):
     known = {id(p) for p in inner}
     others = [p for p in model.parameters() if id(p) not in known]  # embeddings and norms
     optimizers = [
-        torch.optim.Muon(inner, lr=RATE, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        Muon(inner, lr=RATE, weight_decay=0.1),
         torch.optim.AdamW(others, lr=RATE, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     blocks = excerpts.blocks(BLOCK)
@@ -81,8 +82,7 @@ def fit(model, excerpts, *, minutes, steps, on_step):
             for group in optimizer.param_groups:
                 group["lr"] = RATE * min(1.0, rate)
         batch = torch.tensor([next(blocks) for _ in range(BATCH)])
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=batch, labels=batch, use_cache=False).loss
+        loss = model(input_ids=batch, labels=batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
