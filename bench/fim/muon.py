@@ -27,9 +27,7 @@ class Muon(torch.optim.Optimizer):
     """Muon for the matrices inside a model; its embeddings and norms need another optimizer."""
 
     def __init__(self, parameters, lr, *, momentum=0.95, weight_decay=0.1):
-        super().__init__(
-            parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        )
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure=None):

@@ -1,14 +1,16 @@
 """Question: what does healing gain at a random cut, by where the cut lies, and what does it cost?
 
 Run: python bench/fim/run.py [--model smollm2-135m|4096|8192] [--order prefix|weigh|psm|spm]
-[--tasks N] [--longest-middle N]. The gaps are in HumanEval's solutions (`tasks.py`), the methods
-those of `methods.py`; a task is passed if its tests pass in the sandbox (`sandbox.py`). A model
-that was not trained to infill goes on from the prefix alone, and is told how long the middle is:
-the answer is cut there. With `--order weigh` it infills by weighing middles, told nothing (slow
-without an accelerator; draw at a temperature above 0). The two small models that `train.py` makes
-are asked in both orders, and end the middle by themselves. Intervals are 95 % bootstrap intervals
-over tasks; differences are of the same tasks. All methods share one memo of rows, so a run reads
-each context once; `--latency` tasks are timed without it.
+[--tasks N | --per-depth N] [--longest-middle N]. The gaps are in HumanEval's solutions
+(`tasks.py`), the methods those of `methods.py`; a task is passed if its tests pass in the sandbox
+(`sandbox.py`). `--per-depth` draws cuts until there are N on a boundary of this model's tokens, N
+one token deep and N deeper, and says how often each was drawn; "all" weighs them by that.
+A model that was not trained to infill goes on from the prefix alone, and is told how long the
+middle is: the answer is cut there. With `--order weigh` it infills by weighing middles, told
+nothing (slow without an accelerator; draw at a temperature above 0). The two small models that
+`train.py` makes are asked in both orders, and end the middle by themselves; the orders are compared
+on the same tasks. Intervals: `summary.py`. All methods share one memo of rows, so a run reads each
+context once; `--latency` tasks are timed without it.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ import math
 import statistics
 import sys
 import time
+from collections import Counter
+from functools import lru_cache
 from pathlib import Path
-
-import numpy as np
 
 BENCH = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(BENCH))
 
 import sandbox  # noqa: E402
 from harness import Session, arguments  # noqa: E402
-from harness.report import rows  # noqa: E402
 from memo_backend import MemoBackend  # noqa: E402
 from methods import (  # noqa: E402
     FRESH_LAWS,
@@ -38,39 +39,34 @@ from methods import (  # noqa: E402
     meet_suffix,
     weighed,
 )
-from tasks import DEPTHS, depth, depth_name, make_tasks  # noqa: E402
+from summary import (  # noqa: E402
+    REFERENCE,
+    compare_orders,
+    interval,
+    orders_table,
+    shown,
+    summarize,
+    table,
+)
+from tasks import depth, depth_name, draw_tasks, make_strata, make_tasks  # noqa: E402
 from train import VOCABULARIES, folder_of  # noqa: E402
 
 import nextbyte as nb  # noqa: E402
 from nextbyte.models.resolve import resolve_model  # noqa: E402
 
-RESAMPLES = 2000
 LONGEST_LINE = 48
 """Bytes that are drawn for the first line where the middle is shorter."""
-REFERENCE = "plain tokens"
 ORDERS = ("prefix", "weigh", "psm", "spm")
-
-
-def interval(values, seed=0):
-    """Return the mean of values over tasks, and its 95 % bootstrap interval; NaN is left out."""
-    values = np.array([value for value in values if not math.isnan(value)])
-    if not len(values):
-        return [math.nan] * 3
-    picks = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return [float(values.mean()), float(low), float(high)]
-
-
-def pooled_bits(bits, sizes, seed=0):
-    """Return the bits per byte of all middles together, and its 95 % bootstrap interval."""
-    bits, sizes = np.array(bits), np.array(sizes, dtype=np.float64)
-    picks = np.random.default_rng(seed).integers(len(bits), size=(RESAMPLES, len(bits)))
-    low, high = np.percentile(bits[picks].sum(axis=1) / sizes[picks].sum(axis=1), [2.5, 97.5])
-    return [float(bits.sum() / sizes.sum()), float(low), float(high)]
 
 
 def first_line(text):
     return text.split(b"\n", 1)[0]
+
+
+@lru_cache(maxsize=256)
+def passes(program):
+    """Return whether a program passes; methods often give the same one."""
+    return sandbox.run(program).passed
 
 
 def judge(task, answer, order):
@@ -86,9 +82,33 @@ def judge(task, answer, order):
     text = own.decode("utf-8", "replace")
     return {
         "exact": float(exact),
-        "passed": float(exact or sandbox.run(task.program(text)).passed),
+        "passed": float(exact or passes(task.program(text))),
         "first_line": float(line_is_right),
     }
+
+
+def depth_of(tokenizer, task, order):
+    """Return how many tokens deep a cut is in the text that the model would have read there."""
+    following = task.middle if order in ("psm", "spm") else task.middle + task.suffix
+    return depth(tokenizer.encode, task.prefix, following)
+
+
+def chosen_tasks(tokenizer, order, options):
+    """Return the tasks, and what is to be recorded of how they were chosen."""
+    how = {
+        "seed": options.seed,
+        "longest_middle": options.longest_middle,
+        "longest_prefix": options.longest_prefix,
+    }
+    if not options.per_depth:
+        return make_tasks(options.tasks, **how), {}
+    strata = make_strata(
+        options.per_depth,
+        lambda task: depth_of(tokenizer, task, order),
+        draw_tasks(**how),
+        longest_search=options.longest_search,
+    )
+    return strata.tasks, {"per_depth": options.per_depth, "drawn": strata.drawn}
 
 
 def drawn(task, order, number, options):
@@ -119,19 +139,25 @@ def ask_one(side, methods, task, order, params):
         yield name, method(side, prompt, params), bits, fresh_bits
 
 
-def ask(lm, methods, tasks, order, options):
-    """Return what every method makes of every task, one dict for each pair."""
+def ask(lm, methods, tasks, order, *, options, drawn_of=None):
+    """Return what every method makes of every task, one dict for each pair.
+
+    Where so many tasks of each depth were kept, `drawn_of` says how many were drawn.
+    """
     side, found = TokenSide(lm), []  # the backend of `lm` is a memo
+    names = [depth_name(depth_of(lm.tokenizer, task, order)) for task in tasks]
+    weights = {name: (drawn_of or {}).get(name, n) / n for name, n in Counter(names).items()}
     for number, task in enumerate(tasks):
-        following = task.middle if order in ("psm", "spm") else task.middle + task.suffix
-        taken = depth(lm.tokenizer.encode, task.prefix, following)
+        place = names[number]
         params = drawn(task, order, number, options)
         for name, answer, bits, fresh_bits in ask_one(side, methods, task, order, params):
             found.append(
                 {
                     "task": task.name,
+                    "problem": task.name.partition("#")[0],
                     "method": name,
-                    "depth": depth_name(taken),
+                    "depth": place,
+                    "weight": weights[place],
                     "size": len(task.middle.encode()),
                     "bits": bits,
                     "fresh_bits": fresh_bits,
@@ -141,79 +167,11 @@ def ask(lm, methods, tasks, order, options):
                 }
             )
             if options.show:
-                print(
-                    f"{task.name} {depth_name(taken):9} {name:28} {task.middle!r}: {answer.bytes!r}"
-                )
+                print(f"{task.name} {place:9} {name:28} {task.middle!r}: {answer.bytes!r}")
         lm.backend.forget()
         if sys.stderr.isatty() or number % 10 == 9:
             print(f"{number + 1} of {len(tasks)} tasks", file=sys.stderr, flush=True)
     return found
-
-
-def summarize(found, methods):
-    """Return the figures of every depth and method: mean, low, high of each measure."""
-    summary = {}
-    for place in ("all", *DEPTHS):
-        chosen = [row for row in found if place in ("all", row["depth"])]
-        plain = {row["task"]: row for row in chosen if row["method"] == REFERENCE}
-        for name in methods:
-            own = [row for row in chosen if row["method"] == name]
-            if not own:
-                continue
-            facts = {"tasks": len(own)}
-            for measure in ("exact", "passed", "first_line"):
-                facts[measure] = interval([row[measure] for row in own])
-                if name != REFERENCE and plain:
-                    differences = [row[measure] - plain[row["task"]][measure] for row in own]
-                    facts[f"{measure}_beside_plain"] = interval(differences)
-            if not any(math.isnan(row["bits"]) for row in own):
-                sizes = [row["size"] for row in own]
-                facts["bits_per_byte"] = pooled_bits([row["bits"] for row in own], sizes)
-                facts["bits_are_exact"] = name.startswith("nextbyte")
-                fresh = [row["fresh_bits"] for row in own]
-                facts["right_edge_exact_bits_per_byte"] = pooled_bits(fresh, sizes)
-                if name != REFERENCE and plain:
-                    differences = [
-                        row["fresh_bits"] - plain[row["task"]]["fresh_bits"] for row in own
-                    ]
-                    facts["right_edge_exact_bits_beside_plain"] = pooled_bits(differences, sizes)
-            facts["errors"] = sum(bool(row["error"]) for row in own)
-            facts["evaluations"] = statistics.mean(row["evaluations"] for row in own)
-            summary[place, name] = facts
-    return summary
-
-
-def shown(figure, *, share=True):
-    """Return "mean (low to high)"; shares in per cent."""
-    if figure is None:
-        return ""
-    mean, low, high = (100 * x if share else x for x in figure)
-    digits = 0 if share else 2
-    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
-def table(summary):
-    """Return the side-by-side table."""
-    header = ["cut", "tasks", "method", "exact, %", "pass@1, %", "first line, %", "bits per byte"]
-    header += ["the same, right edge exact", "pass@1 beside plain, points"]
-    body = []
-    for (place, name), facts in summary.items():
-        bits = facts.get("bits_per_byte")
-        bound = "" if bits is None or facts["bits_are_exact"] else "at most "
-        body.append(
-            [
-                place,
-                str(facts["tasks"]),
-                name,
-                shown(facts["exact"]),
-                shown(facts["passed"]),
-                shown(facts["first_line"]),
-                bound + shown(bits, share=False),
-                shown(facts.get("right_edge_exact_bits_per_byte"), share=False),
-                shown(facts.get("passed_beside_plain")),
-            ]
-        )
-    return rows(header, body)
 
 
 class Counted:
@@ -286,6 +244,8 @@ def main():
     parser.add_argument("--order", choices=ORDERS, action="append")
     parser.add_argument("--method", choices=METHODS, action="append", help="only this one")
     parser.add_argument("--tasks", type=int, default=40)
+    parser.add_argument("--per-depth", type=int, help="tasks of each depth, not --tasks")
+    parser.add_argument("--longest-search", type=int, default=50_000, help="cuts drawn at most")
     parser.add_argument("--longest-middle", type=int, help="characters (no limit)")
     parser.add_argument("--longest-prefix", type=int, help="characters (no limit)")
     parser.add_argument("--spare", type=int, default=32, help="bytes more than the middle has")
@@ -306,13 +266,9 @@ def main():
     if "transformers token_healing" in methods:
         model = plain.backend._model  # noqa: SLF001 - the same weights
         methods["transformers token_healing"] = TransformersHealing(folder, model)
-    tasks = make_tasks(
-        options.tasks,
-        seed=options.seed,
-        longest_middle=options.longest_middle,
-        longest_prefix=options.longest_prefix,
-    )
+    by_order = {}
     for order in options.order or (["psm", "spm"] if small else ["prefix"]):
+        tasks, how = chosen_tasks(lm.tokenizer, order, options)
         setup = {
             "model": folder.name if small else options.model,
             "order": order,
@@ -321,18 +277,27 @@ def main():
             "longest_prefix": options.longest_prefix,
             "temperature": options.temperature,
             "seed": options.seed,
+            **how,
         }
+        if how:
+            print(f"drawn for the {len(tasks)} tasks: {how['drawn']}\n", flush=True)
         if options.only_latency:
             time_healing(session, plain, tasks, order, setup)
             continue
         chosen = weighing if order == "weigh" else methods
-        found = ask(lm, chosen, tasks, order, options)
+        found = ask(lm, chosen, tasks, order, options=options, drawn_of=how.get("drawn"))
+        by_order[order] = found
         summary = summarize(found, chosen)
         print(f"### {setup['model']}, {order}\n\n{table(summary)}\n", flush=True)
         for (place, name), facts in summary.items():
             session.note({**setup, "cut": place, "method": name}, facts)
         if options.latency and order != "weigh":
             time_healing(session, plain, tasks, order, setup)
+    if {"psm", "spm"} <= by_order.keys():
+        summary = compare_orders(by_order["psm"], by_order["spm"], methods)
+        print(f"### {setup['model']}, spm beside psm\n\n{orders_table(summary)}\n", flush=True)
+        for (place, name), facts in summary.items():
+            session.note({**setup, "order": "spm beside psm", "cut": place, "method": name}, facts)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ lie inside a token. Which is seen per model, from its tokenizer alone: `depth`.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -63,10 +64,18 @@ def make_tasks(count, *, seed, longest_middle=None, longest_prefix=None, path=No
     longest_middle
         Characters; the length is then uniform up to it. By default both cuts are uniform.
     longest_prefix
-        Characters: problems whose prompt is longer are left out, and a task's cut is before that.
+        Characters: problems whose prompt is longer are left out, and cuts behind that.
     path
         Another file of problems.
     """
+    drawn = draw_tasks(
+        seed=seed, longest_middle=longest_middle, longest_prefix=longest_prefix, path=path
+    )
+    return list(itertools.islice(drawn, count))
+
+
+def draw_tasks(*, seed, longest_middle=None, longest_prefix=None, path=None):
+    """Yield tasks without end, as `make_tasks` says."""
     random = np.random.default_rng(seed)
     chosen = [
         problem
@@ -76,19 +85,62 @@ def make_tasks(count, *, seed, longest_middle=None, longest_prefix=None, path=No
     ]
     if not chosen:
         raise ValueError(f"no problem has a prompt of less than {longest_prefix} characters")
-    tasks = []
-    while len(tasks) < count:
-        for place in random.permutation(len(chosen))[: count - len(tasks)]:
-            tasks.append(_cut(chosen[place], random, longest_middle, longest_prefix, len(tasks)))
-    return tasks
+    for number in itertools.count():
+        if number % len(chosen) == 0:
+            places = random.permutation(len(chosen))
+        problem = chosen[places[number % len(chosen)]]
+        yield _cut(problem, random, longest_middle, longest_prefix, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """As many tasks of each depth as were wanted, and how often each depth was drawn for them.
+
+    Attributes
+    ----------
+    tasks : list of Task
+        In the order in which they were drawn.
+    drawn : dict of str to int
+        How many draws were of each of `DEPTHS`, those that were not needed too.
+    """
+
+    tasks: list
+    drawn: dict
+
+
+def make_strata(per_depth, depth_of, drawn_tasks, *, longest_search):
+    """Return the first `per_depth` tasks of each depth among those that are drawn.
+
+    A task's own depth alone decides whether it is kept, so those of one depth are distributed as
+    they are among all. Where `longest_search` draws are not enough there are fewer of a depth.
+
+    Parameters
+    ----------
+    per_depth
+        How many.
+    depth_of
+        A task's depth, in tokens.
+    drawn_tasks
+        An iterator of tasks, `draw_tasks`.
+    longest_search
+        Draws at most.
+    """
+    tasks, drawn = [], dict.fromkeys(DEPTHS, 0)
+    for task in itertools.islice(drawn_tasks, longest_search):
+        name = depth_name(depth_of(task))
+        if drawn[name] < per_depth:
+            tasks.append(task)
+        drawn[name] += 1
+        if min(drawn.values()) >= per_depth:
+            break
+    return Strata(tasks, drawn)
 
 
 def _cut(problem, random, longest_middle, longest_prefix, number):
     prompt, solution = problem["prompt"], problem["canonical_solution"].rstrip()
     first, last = _span(len(solution), random, longest_middle)
-    if longest_prefix is not None:
-        room = max(0, longest_prefix - len(prompt))
-        first, last = min(first, room), min(first, room) + last - first
+    while longest_prefix is not None and len(prompt) + first > longest_prefix:
+        first, last = _span(len(solution), random, longest_middle)
     return Task(
         name=f"{problem['task_id']}#{number}",
         prefix=prompt + solution[:first],

@@ -1,12 +1,14 @@
 """Trains two small code models of different vocabularies to fill in the middle, on a CPU.
 
-Run: python bench/fim/train.py [--minutes 8] [--vocabulary 4096|8192] [--steps N]. The texts are
+Run: python bench/fim/train.py [--minutes 54] [--vocabulary 4096|8192] [--steps N]. The texts are
 Python's standard library, half of the sequences PSM and half SPM (`corpus.py`); the models are
-transformers' Llama with 4 layers of width 192, in float32. Everything random is seeded. With `--steps` the
-weights depend on the machine's arithmetic alone; `--minutes` ends where the time does, and the
+transformers' Llama with 4 layers of width 192, in float32, on one thread. The two vocabularies are
+trained one after the other; start the script twice, with `--vocabulary`, to use two cores: 54
+minutes each, plus the tokenizer's, stay within an hour. Everything random is seeded. With `--steps`
+the weights depend on the machine's arithmetic alone; `--minutes` ends where the time does, and the
 learning rate falls with it. Weights and a log of the loss go to fim/ in the cache folder
-(NEXTBYTE_CACHE), outside of the repository. Such a model is no good coder: it has learned
-where tokens and middles end, which is what the comparison of orders needs.
+(NEXTBYTE_CACHE), outside of the repository. Such a model is no good coder: it has learned where
+tokens and middles end, which is what the comparison of orders needs.
 """
 
 from __future__ import annotations
@@ -183,7 +185,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training, each model")
+    parser.add_argument("--minutes", type=float, default=54.0, help="of training, each model")
     parser.add_argument("--steps", type=int, default=0, help="train so long instead")
     parser.add_argument(
         "--vocabulary", type=int, choices=VOCABULARIES, action="append", help="only this one"

@@ -17,7 +17,8 @@ from unit import tiny_tokenizers as tiny
 from unit.known_models import CountingBackend, noise
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
-OURS = {"corpus", "harness", "memo_backend", "methods", "run", "sandbox", "tasks", "train"}
+OURS = {"corpus", "harness", "memo_backend", "methods", "run", "sandbox", "summary", "tasks"}
+OURS |= {"train"}
 SPECIALS = ("<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>")
 
 
@@ -79,12 +80,35 @@ def test_tasks_are_seeded_cuts_of_the_solutions(tasks, problems, longest):
     assert len({len(task.prefix) for task in made}) > 8
 
 
-def test_a_long_prompt_is_left_out_and_a_late_cut_moved(tasks, problems):
-    made = tasks.make_tasks(9, seed=0, longest_middle=4, longest_prefix=60, path=problems)
-    assert all(len(task.prefix) <= 60 for task in made)
-    assert {task.entry_point for task in made} < {f"f{number}" for number in range(8)}
+def test_long_prompts_and_late_cuts_are_left_out(tasks, problems):
+    made = tasks.make_tasks(400, seed=0, longest_middle=4, longest_prefix=60, path=problems)
+    sizes = np.array([len(task.prefix) for task in made])
+    assert sizes.max() <= 60
+    assert np.mean(sizes == 60) < 0.2  # of 7 to 31 places each problem's last is no more likely
+    assert {task.entry_point for task in made} == {"f0", "f1", "f2", "f3"}
     with pytest.raises(ValueError, match="less than 3"):
         tasks.make_tasks(1, seed=0, longest_prefix=3, path=problems)
+
+
+def test_strata_are_the_first_draws_of_each_depth(tasks, problems):
+    def depth_of(task):
+        return len(task.prefix) % 5 // 2 + (task.middle[0] == "d")  # 0 to 3
+
+    def drawn():
+        return tasks.draw_tasks(seed=5, longest_middle=6, path=problems)
+
+    strata = tasks.make_strata(7, depth_of, drawn(), longest_search=1000)
+    count = sum(strata.drawn.values())
+    every = tasks.make_tasks(count, seed=5, longest_middle=6, path=problems)
+    for name in tasks.DEPTHS:
+        of_name = [task for task in every if tasks.depth_name(depth_of(task)) == name]
+        assert strata.drawn[name] == len(of_name) >= 7
+        assert [t for t in strata.tasks if tasks.depth_name(depth_of(t)) == name] == of_name[:7]
+    assert strata.tasks == [task for task in every if task in strata.tasks]
+    assert depth_of(every[-1]) == depth_of(strata.tasks[-1])  # no draw more than needed
+    assert min(strata.drawn.values()) == 7
+    short = tasks.make_strata(7, depth_of, drawn(), longest_search=9)
+    assert sum(short.drawn.values()) == len(short.tasks) == 9
 
 
 def test_the_true_middle_passes_and_another_fails(tasks, problems):
@@ -248,26 +272,76 @@ def test_a_middle_ends_where_it_repeats_the_suffix(methods):
 # --- Figures -------------------------------------------------------------------------------------
 
 
-def test_intervals_hold_the_mean_and_differences_are_of_the_same_tasks():
-    run = importlib.import_module("run")
-    mean, low, high = run.interval([0.0, 1.0] * 20)
-    assert (mean, low < 0.5 < high) == (0.5, True)
-    assert run.interval([1.0] * 5) == [1.0, 1.0, 1.0]
-    assert run.pooled_bits([8.0, 2.0], [2, 8])[0] == 1.0
-    rows = [
-        {"task": task, "method": name, "depth": "deeper", "size": 2, "bits": bits,
-         "fresh_bits": bits, "evaluations": 3, "error": "",
-         "exact": share, "passed": share, "first_line": 0.0}
-        for name, share, bits in [("plain tokens", 0.0, 4.0), ("nextbyte, tokens", 1.0, 1.0)]
-        for task in ("one", "two")
+@pytest.fixture
+def summary():
+    return importlib.import_module("summary")
+
+
+def answers(method, *figures):
+    """Rows of one method: (task, depth, weight, passed, bits) each, of 2 bytes."""
+    return [
+        {"task": task, "problem": task.partition("#")[0], "method": method, "depth": depth,
+         "weight": weight, "size": 2, "bits": bits, "fresh_bits": bits, "evaluations": 3,
+         "error": "", "exact": passed, "passed": passed, "first_line": 0.0}
+        for task, depth, weight, passed, bits in figures
     ]  # fmt: skip
-    summary = run.summarize(rows, ["plain tokens", "nextbyte, tokens"])
-    assert ("boundary", "plain tokens") not in summary
-    facts = summary["deeper", "nextbyte, tokens"]
-    assert facts["passed_beside_plain"] == [1.0, 1.0, 1.0]
+
+
+def test_intervals_hold_the_mean(summary):
+    mean, low, high = summary.interval([0.0, 1.0] * 20)
+    assert (mean, low < 0.5 < high) == (0.5, True)
+    assert summary.interval([1.0, math.nan] * 5) == [1.0, 1.0, 1.0]
+    assert math.isnan(summary.interval([math.nan])[0])
+    assert summary.pooled([8.0, 2.0], [2, 8], ["a", "a"]) == [1.0, 1.0, 1.0]  # one problem
+    values = [0.0, 1.0] * 50
+    _, low, high = summary.interval(values, ["a"] * 50 + ["b"] * 50)
+    assert (low, high) == (0.5, 0.5)  # both problems have the same mean
+    _, low, high = summary.interval(values, [*"ab"] * 50)
+    assert (low, high) == (0.0, 1.0)
+    assert summary.interval([1.0, 0.0], weights=[3.0, 1.0])[0] == 0.75
+
+
+def test_an_interval_is_as_wide_as_chance_makes_it(summary):
+    values = np.random.default_rng(0).random(400)
+    mean, low, high = summary.interval(list(values))
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(mean - half, abs=0.15 * half)
+    assert high == pytest.approx(mean + half, abs=0.15 * half)
+
+
+def test_figures_are_of_each_depth_and_differences_of_the_same_tasks(summary):
+    names = ["plain tokens", "nextbyte, tokens"]
+    found = answers(names[0], ("p#1", "deeper", 1.0, 0.0, 4.0), ("q#2", "one token", 3.0, 0.0, 2.0))
+    found += answers(
+        names[1], ("q#2", "one token", 3.0, 0.0, 2.0), ("p#1", "deeper", 1.0, 1.0, 1.0)
+    )
+    figures = summary.summarize(found, names)
+    assert ("boundary", "plain tokens") not in figures
+    facts = figures["deeper", "nextbyte, tokens"]
+    assert facts["passed_beside"] == [1.0, 1.0, 1.0]
     assert facts["bits_per_byte"] == [0.5, 0.5, 0.5]
-    assert facts["right_edge_exact_bits_beside_plain"] == [-1.5, -1.5, -1.5]
-    assert "100 (100 to 100)" in run.table(summary)
+    assert facts["right_edge_exact_bits_beside"] == [-1.5, -1.5, -1.5]
+    facts = figures["all", "nextbyte, tokens"]  # one deeper cut to three of one token
+    assert facts["passed"][0] == facts["passed_beside"][0] == 0.25
+    assert facts["bits_per_byte"][0] == (1.0 + 3 * 2.0) / (2 + 3 * 2)
+    assert (facts["tasks"], facts["problems"]) == (2, 2)
+    assert "100 (100 to 100)" in summary.table(figures)
+
+
+def test_orders_are_compared_on_the_same_tasks(summary):
+    psm = answers(
+        "plain tokens", ("p#1", "deeper", 1.0, 1.0, 2.0), ("q#2", "deeper", 1.0, 0.0, 2.0)
+    )
+    psm += answers("one-token healing", ("p#1", "deeper", 1.0, 0.0, 9.0))
+    spm = answers(
+        "plain tokens", ("q#2", "deeper", 1.0, 0.0, 3.0), ("p#1", "deeper", 1.0, 0.0, 5.0)
+    )
+    facts = summary.compare_orders(psm, spm, ["plain tokens"])["deeper", "plain tokens"]
+    assert facts["tasks"] == 2
+    assert facts["passed_beside"] == [-0.5, -1.0, 0.0]
+    assert facts["right_edge_exact_bits_beside"] == [1.0, 0.5, 1.5]
+    figures = summary.compare_orders(psm, spm, ["plain tokens"])
+    assert "-50 (-100 to 0)" in summary.orders_table(figures)
 
 
 # --- Training ------------------------------------------------------------------------------------
