@@ -5,7 +5,7 @@ tokens (Bavarian et al., arXiv 2207.14255, their random spans), and these one of
 
 - PSM: ``PRE prefix SUF suffix MID middle END``, each part tokenized by itself;
 - SPM: ``PRE SUF suffix MID prefix-and-middle END``, the prefix and the middle tokenized as one
-  text, as there (section 3) and in StarCoder and CodeGemma.
+  text, as for Code Llama (arXiv 2308.12950, section 2.3; StarCoder's are tokenized apart).
 
 So in PSM the model reads prefixes that end anywhere, as their own tokens, and learns to go on from
 those; in SPM the tokens of a prefix that ends inside a token are some that it has never read there.

@@ -7,6 +7,7 @@ between them that are only text. The last text is open: what is generated goes o
   complete: models learn on texts cut at a character, each part tokenized by itself.
 - "spm", suffix, prefix, middle: ``PRE SUF suffix MID prefix`` and then the middle, as one text with
   the prefix, so the boundary of the two is a prompt's end like any other, and is healed exactly.
+  Seed-Coder has ``SUF suffix PRE prefix MID``: there the prefix is complete.
 
 What is typed behind the cursor after a suggestion was asked for comes at the end of either: prefix
 and suffix stay as they were, and with them what the model has read of them.
@@ -57,7 +58,10 @@ class FimSpelling:
     repository, file : str
         These tokens.
     continued : bool
-        The suffix gets no blank in front, though the tokenizer gives one to every text.
+        What follows the prefix gets no blank in front, though the tokenizer gives one to every
+        text: the suffix, and in "psm" the middle.
+    closed : bool
+        In "spm" the prefix stands between two sentinels, so it is a complete text.
     requires : tuple of str
         Tokens that tell it from another family of the same sentinels.
     source : str
@@ -73,8 +77,13 @@ class FimSpelling:
     repository: str = ""
     file: str = ""
     continued: bool = False
+    closed: bool = False
     requires: tuple[str, ...] = ()
     source: str = ""
+
+    def heals(self, order: FimOrder) -> bool:
+        """Return whether prefix and middle are one text in this order, healed where they meet."""
+        return order == "spm" and not self.closed
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -113,7 +122,7 @@ FIM_FORMATS: Final = (
         models="Granite 4",
         sentinels=_PIPED,
         ends=("<|fim_pad|>",),
-        source="ibm-granite/granite-4.0, model cards",
+        source="ibm-granite/granite-4.0-language-models, README",
     ),
     FimSpelling(
         name="starcoder2",
@@ -125,17 +134,20 @@ FIM_FORMATS: Final = (
         repository="<repo_name>",
         file="<file_sep>",
         requires=("<repo_name>", "<file_sep>"),
-        source="arXiv 2402.19173, section 5",
+        source=(
+            "arXiv 2402.19173, section 5.1; bigcode-project/Megatron-LM, "
+            "megatron/data/gpt_dataset.py, permute"
+        ),
     ),
     FimSpelling(
         name="starcoder",
-        models="StarCoder, Granite Code, Refact, StableCode",
+        models="StarCoder, Granite Code, Granite 3.3, Refact, StableCode",
         sentinels=_BIGCODE,
         orders=("psm", "spm"),
         ends=("<fim_pad>",),
         source=(
-            "arXiv 2305.06161, section 5.2; arXiv 2405.04324, section 4; "
-            "smallcloudai/Refact-1_6B-fim, model card"
+            "bigcode-project/Megatron-LM, megatron/data/gpt_dataset.py, permute; "
+            "smallcloudai/Refact-1_6B-fim, model card; ggml-org/llama.cpp, pull request 12988"
         ),
     ),
     FimSpelling(
@@ -144,7 +156,10 @@ FIM_FORMATS: Final = (
         sentinels=("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
         orders=("psm", "spm"),
         ends=("<fim-pad>",),
-        source="arXiv 2301.03988, section 4.2; bigcode/santacoder, model card",
+        source=(
+            "bigcode/santacoder, model card; bigcode-project/Megatron-LM, "
+            "megatron/data/gpt_dataset.py, permute"
+        ),
     ),
     FimSpelling(
         name="deepseek",
@@ -154,17 +169,34 @@ FIM_FORMATS: Final = (
             "<\uff5cfim\u2581hole\uff5c>",
             "<\uff5cfim\u2581end\uff5c>",
         ),
-        source="arXiv 2401.14196, section 3.1.2; deepseek-ai/DeepSeek-Coder, README",
+        source="deepseek-ai/DeepSeek-Coder, README, code insertion",
     ),
     FimSpelling(
         name="codellama",
         models="Code Llama",
         sentinels=("\u2581<PRE>", "\u2581<SUF>", "\u2581<MID>"),
-        # The middle by itself would need a text without the blank; behind the prefix it has none.
-        orders=("spm",),
+        orders=("psm", "spm"),
         ends=("\u2581<EOT>",),
         continued=True,
-        source="arXiv 2308.12950, section 2.3; meta-llama/codellama, llama/generation.py",
+        source=(
+            "arXiv 2308.12950, section 2.3; facebookresearch/codellama, llama/generation.py, "
+            "infilling_prompt_tokens"
+        ),
+    ),
+    FimSpelling(
+        name="seedcoder",
+        models="Seed-Coder",
+        sentinels=("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),
+        orders=("spm",),
+        closed=True,
+        source="arXiv 2506.03524, section 2.2.6",
+    ),
+    FimSpelling(
+        name="glm",
+        models="GLM-4.5 to 4.7",
+        sentinels=("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
+        ends=("<|user|>", "<|observation|>"),
+        source="zed-industries/zed, crates/edit_prediction/src/fim.rs",
     ),
     FimSpelling(
         name="codestral",
@@ -215,6 +247,9 @@ class FimFormat:
     ) -> list[Segment]:
         r"""Return the segments of a prompt, for `ByteLM.start`.
 
+        A `Continued` text at the end is one for a model whose tokenizer puts no blank in front of
+        texts (`segments.spell_leads`); `infill` sees to that.
+
         Parameters
         ----------
         prefix, suffix
@@ -259,14 +294,17 @@ class FimFormat:
             as_bytes(typed, name="typed"),
         )
         text = as_bytes(suffix, name="suffix")
-        last: Segment = Continued(text) if spelling.continued else text
+        after: Segment = Continued(text) if spelling.continued else text
         opening, closing = (self.ids[sentinel] for sentinel in spelling.sentinels[:2])
         if not spelling.sentinels[2]:
-            return [*before, closing, last, opening, first + middle_start]
+            return [*before, closing, after, opening, first + middle_start]
         middle = self.ids[spelling.sentinels[2]]
+        if order == "spm" and not spelling.closed:
+            return [*before, opening, closing, after, middle, first + middle_start]
+        last: Segment = Continued(middle_start) if spelling.continued else middle_start
         if order == "spm":
-            return [*before, opening, closing, last, middle, first + middle_start]
-        return [*before, opening, first, closing, last, middle, middle_start]
+            return [*before, closing, after, opening, first, middle, last]
+        return [*before, opening, first, closing, after, middle, last]
 
     def _context(
         self,

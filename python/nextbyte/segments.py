@@ -26,7 +26,7 @@ from nextbyte.text_input import as_bytes
 if TYPE_CHECKING:
     from nextbyte.tokenizer import Tokenizer
 
-__all__ = ["Continued", "Segment", "close_segments"]
+__all__ = ["Continued", "Segment", "close_segments", "spell_leads"]
 
 _MARK: Final = "\u263a".encode()
 """A character that merges with nothing: the trick of Code Llama's own code, and of Mistral's."""
@@ -84,6 +84,26 @@ def close_segments(
             text = b""
         tokens += _special(tokenizer, segment, number)
     return tuple(tokens), text
+
+
+def spell_leads(segments: Sequence[Segment], lead: bytes) -> list[Segment]:
+    """Return the segments for the same tokenizer without a lead: each text has it, if it is to.
+
+    Examples
+    --------
+    >>> spell_leads([1, "a", 2, Continued("b"), 3, ""], b" ")
+    [1, b' a', 2, b'b', 3, b'']
+    """
+    spelled: list[Segment] = []
+    for segment in segments:
+        if isinstance(segment, Continued):
+            spelled.append(as_bytes(segment.text, name="text"))
+        elif isinstance(segment, str | bytes):
+            text = as_bytes(segment, name="text")
+            spelled.append(lead + text if text else text)
+        else:
+            spelled.append(segment)
+    return spelled
 
 
 def _encoded(tokenizer: Tokenizer, text: bytes, number: int) -> list[int]:

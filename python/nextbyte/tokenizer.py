@@ -12,7 +12,7 @@ from nextbyte.compiling import check_compiled, compile_tokenizer, with_last_step
 from nextbyte.description_cache import Entry, look_up
 from nextbyte.errors import InvalidInputError, UnsupportedTokenizerError
 from nextbyte.formats import load_any
-from nextbyte.formats.description import VALIDATE_HINT, BytePairs, Unigram
+from nextbyte.formats.description import VALIDATE_HINT, BytePairs, CharacterPairs, Unigram
 from nextbyte.formats.file_check import require_file
 from nextbyte.formats.gguf import load_gguf
 from nextbyte.formats.normal_form import normalized_bytes
@@ -284,6 +284,23 @@ class Tokenizer(TokenizerInspection, TokenizerRows):
             added_tokens=[i for i in old.added_tokens if i not in ids],
         )
         return Tokenizer(description, validate=bool(self._not_compiled))
+
+    def without_lead(self) -> Tokenizer:
+        """Return the same tokenizer for texts that get no blank in front.
+
+        Raises
+        ------
+        InvalidInputError
+            It has one that is no blank in front of all texts of a BPE tokenizer.
+        """
+        old = self._description
+        if not self._compiled.lead:
+            return self
+        if not isinstance(old.model, CharacterPairs):
+            raise InvalidInputError(
+                f"{old.source}: only BPE tokenizers can be had without the blank in front of texts"
+            )
+        return Tokenizer(replace(old, model=replace(old.model, has_lead=False)))
 
     def encode(self, text: str | bytes) -> list[int]:
         """Return the tokenizer's own token ids of a complete text.

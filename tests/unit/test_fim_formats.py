@@ -21,6 +21,8 @@ TOKENIZERS = {  # the tokens of the families' tokenizer files
     "granite4": f"<|end_of_text|> {PIPED} <|filename|> <|reponame|>",
     "deepseek": f"<\uff5cend\u2581of\u2581sentence\uff5c> {DEEPSEEK}",
     "codellama": "<s> </s> \u2581<PRE> \u2581<MID> \u2581<SUF> \u2581<EOT>",
+    "seedcoder": "<[begin_of_sentence]> <[fim-prefix]> <[fim-suffix]> <[fim-middle]>",
+    "glm": "<|endoftext|> <|user|> <|observation|> <|code_prefix|> <|code_middle|> <|code_suffix|>",
     "codestral": "<s> </s> [INST] [PREFIX] [MIDDLE] [SUFFIX]",
 }
 
@@ -78,7 +80,10 @@ def test_every_format_is_here():
             "psm",
             "<\uff5cfim\u2581begin\uff5c>P<\uff5cfim\u2581hole\uff5c>S<\uff5cfim\u2581end\uff5c>T",
         ),
+        ("codellama", "psm", "\u2581<PRE>P\u2581<SUF>S\u2581<MID>T"),
         ("codellama", "spm", "\u2581<PRE>\u2581<SUF>S\u2581<MID>PT"),
+        ("seedcoder", "spm", "<[fim-suffix]>S<[fim-prefix]>P<[fim-middle]>T"),
+        ("glm", "psm", "<|code_prefix|>P<|code_suffix|>S<|code_middle|>T"),
         ("codestral", "spm", "[SUFFIX]S[PREFIX]PT"),
     ],
 )

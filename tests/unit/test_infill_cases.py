@@ -23,8 +23,17 @@ def coders(tmp_path_factory):
     return {family: coder(folder, family) for family in FAMILIES}
 
 
+def spelling_of(family):
+    return next(spelling for spelling in FIM_FORMATS if spelling.name == family)
+
+
 def orders(family):
-    return next(spelling for spelling in FIM_FORMATS if spelling.name == family).orders
+    return spelling_of(family).orders
+
+
+def is_closed(family, order):
+    """The prefix stands between two sentinels."""
+    return order == "psm" or family == "seedcoder"
 
 
 EVERY = [(family, order) for family in FAMILIES for order in orders(family)]
@@ -56,7 +65,8 @@ def test_a_gap_that_breaks_others(name, family, order, coders):
         params = nb.SamplingParams(seed=1, max_bytes=5)
         found = nb.infill(lm, prefix, suffix, params, typed=typed, order=order)
         assert (found.format, found.order) == (family, order)
-        open_text = typed if order == "psm" else prefix + typed
+        closed = is_closed(family, order)
+        open_text = typed if closed else prefix + typed
         assert found.generation.prompt == open_text
         # No byte of the text, white space included, is taken back: covers spell all of it.
         cover = found.generation.cover
@@ -72,13 +82,15 @@ def test_a_gap_that_breaks_others(name, family, order, coders):
                 else:
                     part += tokenizer.token_bytes(token)
             whole = [text for text in texts if text]
-            closed = [prefix, suffix] if order == "psm" else [suffix]
-            assert whole == [text for text in closed if text]
+            parts = [prefix, suffix] if closed else [suffix]
+            if order == "spm":
+                parts.reverse()
+            assert whole == [text for text in parts if text]
             # The open text is its beginning, or goes on from it.
             assert open_text.startswith(part) or part.startswith(open_text)
 
 
-@pytest.mark.parametrize(("family", "order"), [e for e in EVERY if e[1] == "spm"])
+@pytest.mark.parametrize(("family", "order"), [e for e in EVERY if not is_closed(*e)])
 def test_half_a_character_before_the_gap(family, order, coders):
     lm, _ = fim_model(coders[family])
     params = nb.SamplingParams(seed=1, max_bytes=6)
@@ -99,7 +111,7 @@ def test_half_a_character_where_the_prefix_is_closed(coders):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("is_word", [False, True])
 def test_sentinels_in_a_file_are_text(family, is_word, coders, tmp_path):
-    spelling = next(spelling for spelling in FIM_FORMATS if spelling.name == family)
+    spelling = spelling_of(family)
     names = tuple(dict.fromkeys((*spelling.needed, *spelling.ends)))
     tokenizer = coder(tmp_path, family, words=names) if is_word else coders[family]
     ids = dict(tokenizer.special_tokens) | {
@@ -119,7 +131,7 @@ def test_sentinels_in_a_file_are_text(family, is_word, coders, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ends_of_the_middle_that_are_called_words(family, tmp_path):
-    spelling = next(spelling for spelling in FIM_FORMATS if spelling.name == family)
+    spelling = spelling_of(family)
     for end in spelling.ends:
         tokenizer = coder(tmp_path, family, words=(end,))
         ids = tokenizer.encode("ab world")
@@ -143,11 +155,11 @@ def test_the_middle_that_a_model_says(family, order, coders):
     tokenizer = coders[family]
     says = "ab world\n    ab"
     for cut in range(len(says)):
-        lm = sayer(tokenizer, says if order == "psm" else f"x = {says}")
+        lm = sayer(tokenizer, says if is_closed(family, order) else f"x = {says}")
         params = nb.SamplingParams(temperature=0, max_bytes=60)
         found = nb.infill(lm, "x = ", "\n", params, typed=says[:cut], order=order)
         assert (found.middle.decode(), found.finish_reason) == (says, "end_of_text"), cut
-        if order == "spm":
+        if not is_closed(family, order):
             found = nb.infill(lm, f"x = {says[:cut]}", "\n", params, order=order)
             assert found.bytes.decode() == says[cut:]
 

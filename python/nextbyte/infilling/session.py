@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from nextbyte.audits.targets import require_canonical
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_lm_state import evaluate_states
 from nextbyte.errors import InvalidInputError
-from nextbyte.fim_formats import find_fim_format
+from nextbyte.infilling.models import format_of, model_for
 from nextbyte.infilling.results import Infill, InfillStream
 from nextbyte.infilling.weighing import weigh
 from nextbyte.infilling.window import fit, prefix_window, suffix_window, token_count
@@ -27,14 +26,14 @@ from nextbyte.sampling.generation import Chunk
 from nextbyte.sampling.interruption import Interruption
 from nextbyte.sampling.token_generation import make_sampler
 from nextbyte.sampling.warping import SamplingParams
-from nextbyte.segments import close_segments
+from nextbyte.segments import close_segments, spell_leads
 from nextbyte.text_input import as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from nextbyte.byte_lm_state import ByteLMState
-    from nextbyte.fim_formats import FimFormat, FimOrder
+    from nextbyte.fim_formats import FimOrder
     from nextbyte.infilling.weighing import Choice
     from nextbyte.sampling.interruption import Cancel
     from nextbyte.segments import Segment
@@ -102,8 +101,7 @@ class InfillSession:
         for name, size in (("prefix_bytes", prefix_bytes), ("suffix_bytes", suffix_bytes)):
             if size is not None and (isinstance(size, bool) or size < 0):
                 raise InvalidInputError(f"{name} must be None or at least 0, not {size!r}")
-        self._known = _format_of(lm, format)
-        self._lm = lm = lm if self._known is None else _with_special(lm, self._known)
+        self._known = format_of(lm, format)
         self.format = None if self._known is None else self._known.name
         if self._known is None and (order is not None or path or repository or files):
             raise InvalidInputError(
@@ -112,15 +110,19 @@ class InfillSession:
             )
         known = self._known
         self.order: FimOrder | None = None
+        lead: bytes | None = None
         if known is not None:
             self.order = order or known.spelling.orders[0]
+            lm, lead = model_for(lm, known, self.order)
+        self._lm = lm
 
         def layout(before: bytes, after: bytes) -> list[Segment]:
             if known is None:
                 return [before]
-            return known.segments(
+            segments = known.segments(
                 before, after, order=order, path=path, repository=repository, files=files
             )
+            return segments if lead is None else spell_leads(segments, lead)
 
         before, after = as_bytes(prefix, name="prefix"), as_bytes(suffix, name="suffix")
         if known is None and suffix_bytes is None:
@@ -339,43 +341,6 @@ class InfillSession:
         closed, text = close_segments(self._lm.tokenizer, segments)
         starts = 0 if self._lm.start_token is None else 1
         return starts + len(closed) + token_count(self._lm.tokenizer, text)
-
-
-def _format_of(lm: ByteLM, name: str | None) -> FimFormat | None:
-    """Return the layout to use, None to weigh."""
-    if name == "none":
-        return None
-    tokens = lm.tokenizer.special_tokens | {
-        word.decode("utf-8", "replace"): token for word, token in lm.tokenizer.added_words.items()
-    }
-    return find_fim_format(tokens, name)
-
-
-_SIBLINGS: Final[WeakKeyDictionary[ByteLM, tuple[str, ByteLM]]] = WeakKeyDictionary()
-"""Of models whose sentinels are words: the same model for texts in which they are none."""
-
-
-def _with_special(lm: ByteLM, known: FimFormat) -> ByteLM:
-    """Return the model, for texts in which the spelling of a sentinel or of an end is only text.
-
-    Some files (Qwen's, DeepSeek's) call these tokens words, which are read out of any text.
-    """
-    ids = set(known.ids.values())
-    words = [word for word, token in lm.tokenizer.added_words.items() if token in ids]
-    if not words:
-        return lm
-    name, sibling = _SIBLINGS.get(lm, ("", lm))
-    if name != known.name:
-        sibling = ByteLM(
-            lm.tokenizer.without_words(words),
-            lm.backend,
-            start_token=lm.start_token,
-            end_tokens=lm.end_tokens,
-            tolerance=lm.tolerance,
-            look_ahead=lm.look_ahead,
-        )
-        _SIBLINGS[lm] = known.name, sibling
-    return sibling
 
 
 def _common(one: bytes, other: bytes) -> int:
