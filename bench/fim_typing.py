@@ -4,14 +4,14 @@ Run: python bench/fim_typing.py [--keys N]. SmolLM2-135M's weights in float32; i
 sentinels of infilling, so three of its special tokens stand for them, and only counts and times
 mean anything. After each typed byte a completion of --draw bytes is asked for: of a session, which
 keeps what it has read, in the order "psm"; and of the prompt with the typed bytes sent again.
+Ratios are of the same key of the same round; the clock is that of the harness.
 """
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from harness import Session, arguments
+from harness.session import CLOCKS
 
 import nextbyte as nb
 from nextbyte.sampling.token_generation import TokenSampler
@@ -27,6 +27,7 @@ def main():
     options = parser.parse_args()
     session = Session(__file__, __doc__, options)
     lm = nb.ByteLM.from_pretrained("smollm2-135m")
+    clock = CLOCKS[options.clock]
     passed = [0]  # tokens that went through the model; what it has read already does not
 
     def count(_, positional, named):
@@ -41,10 +42,10 @@ def main():
     took = {name: [] for name in read}
 
     def measured(name, call):
-        passed[0], start = 0, time.perf_counter()
+        passed[0], start = 0, clock()
         call()
+        took[name].append((clock() - start) * 1e-6)
         read[name].append(passed[0])
-        took[name].append((time.perf_counter() - start) * 1e3)
 
     def complete(state):
         sampler = TokenSampler(lm, state.fork, state.prefix, params, "replace")
@@ -73,11 +74,15 @@ def main():
             measured("sent again behind MID", lambda s=again: complete(lm.start(segments=s)))
             measured("sent again in the prefix", lambda s=moved: complete(lm.start(segments=s)))
     for name, counts in read.items():
-        tokens, ms = np.median(counts), np.median(took[name])
+        tokens = float(np.median(counts))
+        low, ms, high = (float(x) for x in np.percentile(took[name], [10, 50, 90]))
+        ratio = float(np.median(np.array(took[name]) / np.array(took["session"])))
+        facts = {"tokens_read_median": tokens, "ms_median": ms, "ms_p10": low, "ms_p90": high}
         session.note(
             {"way": name, "keys": options.keys, "draw": options.draw},
-            {"tokens_read_median": float(tokens), "ms_median": float(ms)},
-            said=f"{name}: {tokens:.0f} tokens read and {ms:.0f} ms a key (medians)",
+            {**facts, "ratio_to_session": ratio, "rounds": options.rounds},
+            said=f"{name}: {tokens:.0f} tokens read and {ms:.0f} ms ({low:.0f} to {high:.0f}) a "
+            f"key, {ratio:.1f} times the session's",
         )
 
 

@@ -2,20 +2,65 @@
 
 Run: python bench/token_speed.py [--tokens N]. SmolLM2-135M in float32. Each call decodes N tokens
 behind a prompt that ends inside a word: plain greedy tokens with transformers' own cache and with
-this library's backend, and `generate` by tokens, greedy, sampled, and with filters. The healing
-itself is in the call: its rows are noted apart.
+this library's backend, and `generate` by tokens, greedy, sampled, and with filters. First behind
+the boundary alone: prompt, healing and first token are read before the clock starts. Then the whole
+call, the healing in it: its rows are noted apart.
 """
 
 from __future__ import annotations
 
+import gc
+import statistics
+
 import numpy as np
-from harness import Session, arguments
+from harness import Figures, Session, arguments, percentile
+from harness.report import table
+from harness.session import CLOCKS
 
 import nextbyte as nb
 from nextbyte.sampling.token_generation import TokenSampler
 
 PROMPT = "def fib(n):\n    ret"
 UNENDING = 10**6  # bytes: more than the tokens have
+
+
+def behind_boundary(ways, *, reference, rounds, tokens, clock):
+    """Return the seconds a token behind the boundary, in turns as the harness takes them.
+
+    A way is a function that reads the prompt and the first token, and returns what takes a step.
+    """
+    samples = {name: [] for name in ways}
+    names = list(ways)
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds + 1):  # the first round warms up
+            first = turn % len(names)
+            for name in names[first:] + names[:first]:
+                step = ways[name]()
+                begin = clock()
+                for _ in range(tokens):
+                    step()
+                took = (clock() - begin) * 1e-9 / tokens
+                del step  # lets go of its keys and values before the next one
+                if turn:
+                    samples[name].append(took)
+    finally:
+        gc.enable()
+    base = samples[reference]
+    return [
+        Figures(
+            name=name,
+            min=min(own),
+            median=statistics.median(own),
+            p10=percentile(own, 0.1),
+            p90=percentile(own, 0.9),
+            ratio=statistics.median(a / b for a, b in zip(own, base, strict=True)),
+            ratio_of_mins=min(own) / min(base),
+            repeats=1,
+        )
+        for name, own in samples.items()
+    ]
 
 
 def main():
@@ -30,41 +75,88 @@ def main():
     ids = [lm.start_token, *lm.tokenizer.encode(PROMPT)]
 
     def transformers_cache():
-        with torch.inference_mode():
-            tokens, past = ids, None
-            for _ in range(options.tokens):
+        tokens, past = ids, None
+
+        def step():
+            nonlocal tokens, past
+            with torch.inference_mode():
                 answer = model(
                     input_ids=torch.tensor([tokens]), past_key_values=past, use_cache=True
                 )
-                past = answer.past_key_values
-                tokens = [int(answer.logits[0, -1].argmax())]
+            past = answer.past_key_values
+            tokens = [int(answer.logits[0, -1].argmax())]
+
+        return step
 
     def plain():
         branch, tokens = None, ids
-        for _ in range(options.tokens):
+
+        def step():
+            nonlocal branch, tokens
             (branch,) = lm.backend.extend([(branch, tokens)])
             tokens = [int(np.argmax(branch.logits))]
 
+        return step
+
     def by_tokens(**how):
-        def call():
+        def make():
             params = nb.SamplingParams(max_bytes=UNENDING, seed=1, **how)
             data = PROMPT.encode()
             sampler = TokenSampler(lm, lambda: lm.start(data), data, params, "replace")
-            for _ in range(options.tokens):
+
+            def step():
                 sampler.step()
+                if sampler.result is not None:
+                    raise SystemExit(f"the text ended ({how}): take fewer --tokens")
+
+            return step
+
+        return make
+
+    ways = {
+        "plain tokens, this backend": plain,
+        "plain tokens, transformers' cache": transformers_cache,
+        "healed, greedy": by_tokens(temperature=0.0),
+        "healed, temperature 1": by_tokens(),
+        "healed, temperature 0.8, top_p 0.95": by_tokens(temperature=0.8, top_p=0.95),
+    }
+
+    def begun(way):
+        def make():
+            step = way()
+            step()
+            return step
+
+        return make
+
+    def whole(way):
+        def call():
+            step = way()
+            for _ in range(options.tokens):
+                step()
 
         return call
 
+    reference = "plain tokens, this backend"
+    setup = {"model": "SmolLM2-135M", "prompt": PROMPT, "tokens": options.tokens}
+    figures = behind_boundary(
+        {name: begun(way) for name, way in ways.items()},
+        reference=reference,
+        rounds=options.rounds,
+        tokens=options.tokens,
+        clock=CLOCKS[options.clock],
+    )
+    print(f"behind the boundary\n\n{table(figures, reference=reference, unit='ms')}\n", flush=True)
+    for figure in figures:
+        facts = {
+            name: getattr(figure, name)
+            for name in ("min", "median", "p10", "p90", "ratio", "ratio_of_mins")
+        }
+        session.note({**setup, "part": "behind the boundary", "way": figure.name}, facts)
     session.compare(
-        {
-            "plain tokens, this backend": plain,
-            "plain tokens, transformers' cache": transformers_cache,
-            "healed, greedy": by_tokens(temperature=0.0),
-            "healed, temperature 1": by_tokens(),
-            "healed, temperature 0.8, top_p 0.95": by_tokens(temperature=0.8, top_p=0.95),
-        },
-        reference="plain tokens, this backend",
-        setup={"model": "SmolLM2-135M", "prompt": PROMPT, "tokens": options.tokens},
+        {name: whole(way) for name, way in ways.items()},
+        reference=reference,
+        setup={**setup, "part": "whole call"},
         units=options.tokens,
         unit="ms",
     )
