@@ -1,8 +1,12 @@
-"""Sentinels of real tokenizer files: a user's spelling of one is text, the cut is exact."""
+"""Sentinels of real tokenizer files: a user's spelling of one is text, the cut is exact.
+
+And texts without the blank in front: as Code Llama's own code makes them, with sentencepiece.
+"""
 
 from __future__ import annotations
 
 import pytest
+import sentencepiece
 
 import nextbyte as nb
 from nextbyte.fim_formats import FIM_FORMATS
@@ -44,3 +48,20 @@ def test_sentinels_in_a_file_are_text(family, tmp_path, request):
         for context in batch:
             assert sum(token in ids for token in context) == len(names)
     assert found.middle.startswith(names[0].encode())
+
+
+def test_texts_without_the_blank_are_those_of_code_llamas_own_code(request):
+    """It puts a character in front that merges with nothing, and takes its tokens off again."""
+    try:  # a file of Llama 2's kind; Code Llama's own is in no package
+        file = package_file("mistral-common", "mistral_common/data/tokenizer.model.v1")
+    except MissingPackageError as reason:
+        (pytest.fail if request.config.getoption("--require-model") else pytest.skip)(str(reason))
+    engine = sentencepiece.SentencePieceProcessor(model_file=str(file))
+    tok = nb.Tokenizer.from_file(file)
+    bare = tok.without_lead()
+    assert (tok.compiled.lead, bare.compiled.lead) == (b" ", b"")
+    mark = len(engine.encode("\u263a"))
+    for text in ("return x", " return", "  x", "\n    y = 1\n", "é\U0001f600", "def f(", "x", ""):
+        assert bare.encode(text) == engine.encode("\u263a" + text)[mark:], text
+        if text:
+            assert bare.encode(" " + text) == tok.encode(text) == engine.encode(text)
