@@ -8,9 +8,10 @@ one token deep and N deeper, and says how often each was drawn; "all" weighs the
 A model that was not trained to infill goes on from the prefix alone, and is told how long the
 middle is: the answer is cut there. With `--order weigh` it infills by weighing middles, told
 nothing (slow without an accelerator; draw at a temperature above 0). The two small models that
-`train.py` makes are asked in both orders, and end the middle by themselves; the orders are compared
-on the same tasks. Intervals: `summary.py`. All methods share one memo of rows, so a run reads each
-context once; `--latency` tasks are timed without it.
+`train.py` makes are asked in both orders, and end the middle by themselves ("told": the same
+answers, cut at its length); the orders are compared on the same tasks. Intervals: `summary.py`. All
+methods share one memo of rows, so a run reads each context once; `--latency` tasks are timed
+without it.
 """
 
 from __future__ import annotations
@@ -70,21 +71,28 @@ def passes(program):
 
 
 def judge(task, answer, order):
-    """Return whether an answer is the middle, passes the tests, and begins with its first line."""
+    """Return whether an answer is the middle, passes the tests, and begins with its first line.
+
+    And whether it is and passes if it is cut where the middle ends: who told it the length needs no
+    model that knows when to stop.
+    """
     middle, suffix = task.middle.encode(), task.suffix.encode()
+    told = own = answer[: len(middle)]
     if order == "prefix":  # told how long the middle is
-        own, line = answer[: len(middle)], first_line(answer)
+        line = first_line(answer)
         line_is_right = line == first_line(middle + suffix)[: max(LONGEST_LINE, len(middle))]
     else:
         own = meet_suffix(answer, suffix)
         line_is_right = first_line(own + suffix) == first_line(middle + suffix)
-    exact = own == middle
-    text = own.decode("utf-8", "replace")
-    return {
-        "exact": float(exact),
-        "passed": float(exact or passes(task.program(text))),
-        "first_line": float(line_is_right),
-    }
+    judged = {"first_line": float(line_is_right)}
+    for name, text in (("", own), ("told_", told)):
+        exact = text == middle
+        program = task.program(text.decode("utf-8", "replace"))
+        judged |= {
+            f"{name}exact": float(exact),
+            f"{name}passed": float(exact or passes(program)),
+        }
+    return judged
 
 
 def depth_of(tokenizer, task, order):

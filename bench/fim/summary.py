@@ -16,7 +16,7 @@ from tasks import DEPTHS
 
 RESAMPLES = 2000
 REFERENCE = "plain tokens"
-MEASURES = ("exact", "passed", "first_line")
+MEASURES = ("exact", "passed", "first_line", "told_exact", "told_passed")
 
 
 def resamples(groups, seed):
@@ -137,6 +137,7 @@ def table(summary):
     """Return the side-by-side table."""
     header = ["cut", "tasks", "method", "exact, %", "pass@1, %", "first line, %", "bits per byte"]
     header += ["the same, right edge exact", "pass@1 beside plain, points", "bits beside plain"]
+    header += ["told: exact, %", "told: pass@1, %", "told: pass@1 beside plain, points"]
     body = []
     for (place, name), facts in summary.items():
         bits = facts.get("bits_per_byte")
@@ -153,6 +154,9 @@ def table(summary):
                 shown(facts.get("right_edge_exact_bits_per_byte"), share=False),
                 shown(facts.get("passed_beside")),
                 shown(facts.get("right_edge_exact_bits_beside"), share=False),
+                shown(facts["told_exact"]),
+                shown(facts["told_passed"]),
+                shown(facts.get("told_passed_beside")),
             ]
         )
     return rows(header, body)
@@ -160,7 +164,8 @@ def table(summary):
 
 def orders_table(summary):
     """Return the table of SPM beside PSM."""
-    header = ["cut", "tasks", "method in SPM", "exact, points", "pass@1, points", "bits per byte"]
+    header = ["cut", "tasks", "method in SPM", "exact, points", "pass@1, points"]
+    header += ["told: pass@1, points", "bits per byte"]
     body = [
         [
             place,
@@ -168,6 +173,7 @@ def orders_table(summary):
             name,
             shown(facts["exact_beside"]),
             shown(facts["passed_beside"]),
+            shown(facts["told_passed_beside"]),
             shown(facts.get("right_edge_exact_bits_beside"), share=False),
         ]
         for (place, name), facts in summary.items()

@@ -118,6 +118,21 @@ def test_the_true_middle_passes_and_another_fails(tasks, problems):
     assert not sandbox.run(task.program("$")).passed
 
 
+def test_an_answer_is_judged_as_it_ends_and_cut_where_the_middle_ends(tasks):
+    run = importlib.import_module("run")
+    tests = "def check(f):\n    assert f(2) == 4\n"
+    task = tasks.Task("Made/0#1", "def f(x):\n    return x ", "* 2 ", "# doubled\n", tests, "f")
+    right = {"exact": 1.0, "passed": 1.0, "first_line": 1.0, "told_exact": 1.0, "told_passed": 1.0}
+    assert run.judge(task, b"* 2 ", "spm") == right
+    assert run.judge(task, b"* 2 # doubled\nno", "psm") == right  # it goes on with the suffix
+    assert run.judge(task, b"* 2 ", "prefix") == right | {"first_line": 0.0}
+    assert run.judge(task, b"* 2 # doubled", "prefix") == right
+    late = run.judge(task, b"* 2 + 1", "spm")
+    assert late == right | {"exact": 0.0, "passed": 0.0, "first_line": 0.0}
+    other = run.judge(task, b"+ x", "spm")
+    assert other == dict.fromkeys(right, 0.0) | {"passed": 1.0, "told_passed": 1.0}
+
+
 def test_depth_is_how_many_tokens_are_no_tokens_of_the_whole(tasks, tmp_path):
     merges = [(b"y", b"z"), (b"x", b"yz"), (b"a", b"b")]
     file = tiny.document([bytes([byte]) for byte in b"abxyz"], merges, specials=())
