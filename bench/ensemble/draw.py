@@ -8,6 +8,7 @@ difference for single models, controls and rules, with its interval. The newest 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parents[1]
@@ -16,26 +17,58 @@ sys.path.insert(0, str(BENCH))
 from harness import read  # noqa: E402
 from picture import INK, OTHERS, OURS, OURS_LIGHT, QUIET, plt, run  # noqa: E402
 
-PAIR = "SmolLM2 + Gemma"
 LINES = (
-    ("SmolLM2-135M", "SmolLM2-135M alone", OTHERS),
-    ("control: SmolLM2 twice", "SmolLM2 twice (control)", OTHERS),
-    ("control: Gemma twice", "Gemma twice (control)", OTHERS),
-    (f"mixture of {PAIR}, equal", "mixture, equal weights", OURS_LIGHT),
-    (f"mixture of {PAIR}, chosen", "mixture, chosen weights", OURS_LIGHT),
-    (f"product of {PAIR}, equal", "product, equal weights", OURS),
-    (f"product of {PAIR}, chosen", "product, chosen weights", OURS),
-    (f"posterior of {PAIR}, equal", "posterior", "#4a6fa5"),
+    ("{other}", "the other model alone", OTHERS),
+    ("control: {first} twice", "the first twice (control)", OTHERS),
+    ("control: {second} twice", "the second twice (control)", OTHERS),
+    ("mixture of {pair}, equal", "mixture, equal weights", OURS_LIGHT),
+    ("mixture of {pair}, chosen", "mixture, chosen weights", OURS_LIGHT),
+    ("product of {pair}, equal", "product, equal weights", OURS),
+    ("product of {pair}, chosen", "product, chosen weights", OURS),
+    ("posterior of {pair}, equal", "posterior", "#4a6fa5"),
 )
 
 
+@dataclass(frozen=True)
+class Column:
+    """Two models and the texts of one kind: names, short names for the axis, records."""
+
+    title: str
+    models: tuple[str, str]
+    shorter: tuple[str, str]
+    ticks: tuple[str, str]
+    facts: dict
+
+    @property
+    def best(self):
+        return min(self.facts[name]["bits"] for name in self.models)
+
+    def named(self, pattern):
+        other = max(self.models, key=lambda name: self.facts[name]["bits"])
+        first, second = self.shorter
+        return pattern.format(other=other, first=first, second=second, pair=f"{first} + {second}")
+
+    def difference(self, what):
+        facts = self.facts[what]
+        return facts.get("member_difference", facts["difference"])
+
+
+PROSE = (("SmolLM2-135M", "Gemma-3-270M"), ("SmolLM2", "Gemma"), ("SmolLM2", "Gemma"))
+CODE_NAMES = ("code model 4096", "code model 8192")
+CODE = (CODE_NAMES, CODE_NAMES, ("4096", "8192"))
+
+
 def gather(results):
-    """Text -> what -> facts; and the last record."""
-    found, last = {}, None
-    for line in read(results / "ensemble_rules.jsonl"):
-        found.setdefault(line["setup"]["text"], {})[line["facts"]["what"]] = line["facts"]
-        last = line
-    return found, last
+    """Title -> column; and the last record."""
+    columns, last = {}, None
+    for name, kind in (("ensemble_rules", PROSE), ("ensemble_code", CODE)):
+        found = {}
+        for line in read(results / f"{name}.jsonl"):
+            found.setdefault(line["setup"]["text"], {})[line["facts"]["what"]] = line["facts"]
+            last = line
+        found.pop("HumanEval, solutions", None)  # a part of the other
+        columns |= {text: Column(text, *kind, facts) for text, facts in found.items()}
+    return columns, last
 
 
 def dress(axes, title):
@@ -45,28 +78,26 @@ def dress(axes, title):
         axes.spines[side].set_visible(False)
 
 
-def draw_sweep(axes, text, facts):
-    swept = facts["sweep"]
-    shares, best = swept["shares"], swept["best"]
+def draw_sweep(axes, column):
+    facts = column.facts
+    pair = column.named("{pair}")
     for rule, colour in (("mixture", OURS_LIGHT), ("product", OURS)):
-        values = [bits - best for bits in swept["bits"][PAIR][rule]]
-        axes.plot(shares, values, color=colour, linewidth=1.8, zorder=3)
-        chosen = facts[f"{rule} of {PAIR}, chosen"]
+        values = [bits - column.best for bits in facts["sweep"]["bits"][pair][rule]]
+        axes.plot(facts["sweep"]["shares"], values, color=colour, linewidth=1.8, zorder=3)
+        chosen = facts[f"{rule} of {pair}, chosen"]
         share = chosen["weights"][1] / sum(chosen["weights"])
-        axes.plot([share], [chosen["bits"] - best], "o", color=colour, markersize=5, zorder=4)
+        height = chosen["bits"] - column.best
+        axes.plot([share], [height], "o", color=colour, markersize=5, zorder=4)
     axes.axhline(0.0, color=QUIET, linewidth=0.8, zorder=2)
     axes.grid(visible=True, axis="y", which="major", color="#eceff2", zorder=0)
-    axes.set_xticks([0, 0.5, 1], ["SmolLM2", "half", "Gemma"])
-    dress(axes, text)
+    axes.set_xticks([0, 1], column.ticks)
+    dress(axes, column.title)
+    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
+        label.set_horizontalalignment(side)
 
 
-def draw_lines(axes, facts, *, labelled):
-    lines = [line for line in LINES if line[0] in facts]
-    best = facts["sweep"]["best"]
-    for place, (what, label, colour) in enumerate(reversed(lines)):
-        low, high = facts[what]["difference"]
-        axes.plot([low, high], [place, place], color=colour, linewidth=2.2, zorder=3)
-        axes.plot([facts[what]["bits"] - best], [place], "o", color=colour, markersize=5, zorder=4)
+def draw_lines(axes, column, *, labelled):
+    for place, (pattern, label, colour) in enumerate(reversed(LINES)):
         if labelled:
             axes.text(
                 -0.06,
@@ -78,20 +109,27 @@ def draw_lines(axes, facts, *, labelled):
                 color=INK,
                 transform=axes.get_yaxis_transform(),
             )
+        what = column.named(pattern)
+        if what not in column.facts:
+            continue
+        low, high = column.difference(what)
+        middle = column.facts[what]["bits"] - column.best
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.2, zorder=3)
+        axes.plot([middle], [place], "o", color=colour, markersize=5, zorder=4)
     axes.axvline(0.0, color=QUIET, linewidth=0.8, zorder=2)
     axes.grid(visible=True, axis="x", which="major", color="#eceff2", zorder=0)
     axes.set_yticks([])
-    axes.set_ylim(-0.6, len(lines) - 0.4)
+    axes.set_ylim(-0.6, len(LINES) - 0.4)
     dress(axes, "")
 
 
-def draw(found, last):
-    figure, panels = plt.subplots(2, len(found), figsize=(9.6, 6.0), squeeze=False)
-    for column, (text, facts) in enumerate(found.items()):
-        draw_sweep(panels[0, column], text, facts)
-        draw_lines(panels[1, column], facts, labelled=column == 0)
+def draw(columns, last):
+    figure, panels = plt.subplots(2, len(columns), figsize=(11.2, 6.0), squeeze=False)
+    for place, column in enumerate(columns.values()):
+        draw_sweep(panels[0, place], column)
+        draw_lines(panels[1, place], column, labelled=place == 0)
     panels[0, 0].text(
-        -0.2,
+        -0.28,
         0.5,
         "bits per byte,\nless those of\nthe better model",
         va="center",
@@ -100,20 +138,21 @@ def draw(found, last):
         color=QUIET,
         transform=panels[0, 0].transAxes,
     )
-    sizes = ", ".join(f"{text} {facts['SmolLM2-135M']['bytes']:,}" for text, facts in found.items())
+    sizes = ", ".join(f"{c.title} {c.facts[c.models[0]]['bytes']:,}" for c in columns.values())
     figure.text(
         0.02,
         0.025,
-        "SmolLM2-135M and Gemma-3-270M; below zero both together are better than the better one.\n"
-        "Above: mixture (light) and product (dark) by the share of Gemma; dots: the weights chosen "
-        "on another text.\nBelow: 95 % bootstrap intervals over chunks of 20 bytes. "
-        f"Bytes: {sizes}.\n"
+        "Two models each: SmolLM2-135M and Gemma-3-270M; two code models of 3 million parameters "
+        "on HumanEval. Below zero both together are better than the better one.\n"
+        "Above: mixture (light) and product (dark) by the share of the second; dots: the weights "
+        "chosen on other texts of the kind.\nBelow: 95 % bootstrap intervals, over chunks of 20 "
+        f"bytes, for HumanEval over problems. Bytes: {sizes}.\n"
         f"Commit {last['commit'][:8]}, {last['when'][:10]}.",
         fontsize=7.5,
         color=QUIET,
         linespacing=1.5,
     )
-    figure.subplots_adjust(left=0.21, right=0.985, top=0.94, bottom=0.17, wspace=0.28, hspace=0.3)
+    figure.subplots_adjust(left=0.2, right=0.985, top=0.94, bottom=0.17, wspace=0.36, hspace=0.3)
     return figure
 
 

@@ -1,13 +1,15 @@
 """Laws of real models along known texts, read in one pass each and kept in a folder.
 
 A rule of an ensemble is arithmetic on its members' laws, so one reading a model and text is enough
-for every rule and weight. The laws are kept as float64, 2 kB a byte.
+for every rule and weight. The laws are kept as float64, 2 kB a byte; a run that was cut off goes on
+where it stopped.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import sys
 import time
 
@@ -59,7 +61,8 @@ class Reader:
         return self._kept(("continuations", context, texts), read)
 
     def _kept(self, question, read):
-        key = hashlib.sha256(repr((self.name, question)).encode()).hexdigest()[:24]
+        named = repr((members.identity(self.name), question))
+        key = hashlib.sha256(named.encode()).hexdigest()[:24]
         path = self.folder / f"{key}.npz"
         if path.exists():
             with np.load(path) as kept:
@@ -69,6 +72,14 @@ class Reader:
         rows = read()
         self.seconds += time.process_time() - begin
         self.bytes += sum(map(len, rows))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, *rows)
+        keep(path, lambda file: np.savez(file, *rows))
         return rows
+
+
+def keep(path, write):
+    """Write a file that is whole or not there, however this process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{os.getpid()}")
+    with part.open("wb") as file:
+        write(file)
+    part.replace(path)

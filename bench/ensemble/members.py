@@ -9,10 +9,15 @@ for transformers takes as they are; they get a face here that it takes.
   constant vector. No encoder output is needed then.
 - Gemma's sliding windows of 512 tokens see all of a context that is not longer. Contexts are
   limited to that here, and both kinds of layers get the same mask.
+
+The two code models are those that `fim/train.py` makes: one corpus, two vocabularies. Their texts
+begin behind the end token, as in their training.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -23,15 +28,17 @@ import torch.nn.functional as nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 BENCH = Path(__file__).resolve().parents[1]
-if str(BENCH) not in sys.path:
-    sys.path.insert(0, str(BENCH))
+sys.path[:0] = [str(folder) for folder in (BENCH, BENCH / "fim") if str(folder) not in sys.path]
 
 import whisper_decoder  # noqa: E402
+from train import VOCABULARIES, folder_of  # noqa: E402
 
 import nextbyte as nb  # noqa: E402
 from nextbyte.backends import TransformersBackend  # noqa: E402
 
-PARAMETERS = {"SmolLM2-135M": 135e6, "Whisper tiny.en decoder": 30e6, "Gemma-3-270M": 268e6}
+SMOLLM, WHISPER, GEMMA = "SmolLM2-135M", "Whisper tiny.en decoder", "Gemma-3-270M"
+CODE = {f"code model {size}": size for size in VOCABULARIES}
+"""Name to size of the vocabulary."""
 
 
 class Face:
@@ -175,19 +182,43 @@ def gemma(folder):
     return nb.ByteLM(tokenizer, TransformersBackend(Gemma(folder)))
 
 
+def code_names():
+    """Names of the two code models, and of SmolLM2 to compare with."""
+    missing = [size for size in CODE.values() if not folder_of(size).is_dir()]
+    if missing:
+        raise SystemExit(f"no code model of {missing[0]} tokens: python bench/fim/train.py")
+    return [*CODE, SMOLLM]
+
+
 def names(folder):
     """Names of the models that are at hand, the embedded one first."""
-    found = ["SmolLM2-135M"]
+    found = [SMOLLM]
     try:
         whisper_decoder.folder()
-        found.append("Whisper tiny.en decoder")
+        found.append(WHISPER)
     except PackageNotFoundError as missing:
         print(f"skipped: {missing}", file=sys.stderr)
-    return found if folder is None else [*found, "Gemma-3-270M"]
+    return found if folder is None else [*found, GEMMA]
+
+
+def short_name(every):
+    """A name for several of them together."""
+    return " + ".join(n if n in CODE else n.split()[0].split("-")[0] for n in every)
+
+
+@functools.cache
+def identity(name):
+    """What tells this model from another of its name, which only a training of yours may make."""
+    if name not in CODE:
+        return name
+    weights = (folder_of(CODE[name]) / "model.safetensors").read_bytes()
+    return f"{name} {hashlib.sha256(weights).hexdigest()}"
 
 
 def load(name, folder=None):
     """Load one of them."""
-    if name == "Gemma-3-270M":
+    if name in CODE:
+        return nb.ByteLM.from_pretrained(folder_of(CODE[name]))
+    if name == GEMMA:
         return gemma(folder)
-    return whisper() if name.startswith("Whisper") else nb.ByteLM.from_pretrained("smollm2-135m")
+    return whisper() if name == WHISPER else nb.ByteLM.from_pretrained("smollm2-135m")

@@ -1,12 +1,16 @@
 """Question: bits per byte of real models alone and under every rule of an ensemble?
 
-Run: python bench/ensemble/rules.py [--gemma FOLDER] [--laws FOLDER] [--bytes N] [--no-record].
+Run: python bench/ensemble/rules.py [--gemma FOLDER] [--laws FOLDER] [--bytes N] [--no-record], or
+with --code [--problems N].
 
-English, Python and Chinese, windows of 600 bytes that know at least 300 of what came before. Each
-model reads each text once; every rule and weight is arithmetic on its laws, which is checked
-against the library's functions and, with `--compare`, against `nb.score` of a `ByteEnsemble`.
-Weights are chosen on another text of the same kind. Intervals are 95 % bootstrap intervals over
-chunks of 20 bytes, of the difference to the best single model chunk by chunk (below zero: better).
+English, Python and Chinese, windows of 600 bytes that know at least 300 of what came before. With
+`--code` the two small code models of `fim/train.py`, one corpus and two vocabularies, and SmolLM2
+as the larger single model, on the prompts and solutions of HumanEval: many texts, none of them in
+the code models' training. Each model reads each text once; every rule and weight is arithmetic on
+its laws, which is checked against the library's functions and, with `--compare`, against `nb.score`
+of a `ByteEnsemble`. Weights are chosen on other texts of the same kind. Intervals are 95 %
+bootstrap intervals, over chunks of 20 bytes or over problems, of the difference to the best single
+model (below zero: better), and to the best member.
 
 Controls: a larger single model; *a power of one*, a single model sharpened or flattened (what a
 product may do to one member); *one twice*, the product of a model with itself at 200-byte windows,
@@ -21,21 +25,17 @@ from pathlib import Path
 
 import members
 import numpy as np
-from arithmetic import RULES, SHARES, bits, check, choose, chunks, interval
+from arithmetic import RULES, SHARES, bits, check, interval
 from harness import append, machine, record
 from harness.report import rows as table
 from laws import Reader
-from texts import CHOICE_TEXTS, LONG_TEXTS
+from members import short_name
+from readings import Reading, code, parts, prose, twice
 
 import nextbyte as nb
 
 CHECKED = 60
 SHORT = 200
-
-
-def reported(text, size):
-    """The first bytes of a text, whole characters."""
-    return LONG_TEXTS[text].encode()[:size].decode(errors="ignore")
 
 
 def groups(names):
@@ -44,62 +44,49 @@ def groups(names):
     return [group for size in (2, 3) for group in itertools.combinations(every, size)]
 
 
-def short_name(names):
-    return " + ".join(name.split()[0].split("-")[0] for name in names)
+def question(readers, kind, doubled):
+    """Return what is said of one kind of text: lines, sweeps, and the error of the arithmetic.
 
-
-def question(readers, text, size, doubled):
-    """Return what is said of one text: (what, weights, chain) a line; sweeps; and the error."""
-    own, other = reported(text, size), CHOICE_TEXTS[text]
-    rows, choice = (np.stack([r.text(piece) for r in readers]) for piece in (own, other))
-    data, chosen_on = own.encode(), other.encode()
+    A line is what, members, weights, chains.
+    """
+    own = Reading(readers, kind.own, kind.window)
+    other = Reading(readers, kind.other, kind.window)
     names = [reader.name for reader in readers]
-    lines = [
-        (name, None, row[np.arange(len(data)), list(data)])
-        for name, row in zip(names, rows, strict=True)
-    ]
+    lines = [(name, (i,), None, own.single(i)) for i, name in enumerate(names)]
     for i, name in enumerate(names):
-        weights = choose("product", choice[[i]], chosen_on)
-        chain = RULES["product"](rows[[i]], data, weights)
-        lines.append((f"control: a power of {short_name([name])}", weights, chain))
+        weights = other.choose("product", [i])
+        chains = own.chains("product", [i], weights)
+        lines.append((f"control: a power of {short_name([name])}", (i,), weights, chains))
         if name in doubled:
-            twice, twice_choice = (
-                np.stack([laws[i], readers[i].text(piece, window=SHORT)])
-                for laws, piece in ((rows, own), (choice, other))
-            )
-            weights = choose("product", twice_choice, chosen_on)
-            chain = RULES["product"](twice, data, weights)
-            lines.append((f"control: {short_name([name])} twice", weights, chain))
+            both, both_other = twice(readers[i], kind, SHORT)
+            weights = both_other.choose("product", [0, 1])
+            chains = both.chains("product", [0, 1], weights)
+            lines.append((f"control: {short_name([name])} twice", (i,), weights, chains))
     for group, rule in itertools.product(groups(names), RULES):
-        index = list(group)
-        label = f"{rule} of {short_name([names[i] for i in index])}"
-        equal = np.full(len(index), 1 / len(index))
-        lines.append((f"{label}, equal", equal, RULES[rule](rows[index], data, equal)))
+        label = f"{rule} of {short_name([names[i] for i in group])}"
+        ways = {"equal": np.full(len(group), 1 / len(group))}
         if rule != "posterior":
-            weights = choose(rule, choice[index], chosen_on)
-            lines.append((f"{label}, chosen", weights, RULES[rule](rows[index], data, weights)))
-    weights = np.linspace(0.9, 0.4, len(readers))
+            ways["chosen"] = other.choose(rule, group)
+        for way, weights in ways.items():
+            lines.append((f"{label}, {way}", group, weights, own.chains(rule, group, weights)))
     swept = {
-        short_name([names[i] for i in pair]): sweep(rows, data, pair)
+        short_name([names[i] for i in pair]): {
+            rule: [own.bits(rule, pair, [1 - share, share]) for share in SHARES]
+            for rule in ("mixture", "product")
+        }
         for pair in itertools.combinations(range(len(names)), 2)
     }
-    return lines, swept, check(rows[:, :CHECKED], data[:CHECKED], weights)
+    weights = np.linspace(0.9, 0.4, len(readers))
+    error = check(own.rows[0][:, :CHECKED], own.data[0][:CHECKED], weights)
+    return lines, swept, error
 
 
-def sweep(rows, data, pair):
-    """Return the bits per byte of a pair by the share of its second model, under two rules."""
-    index = list(pair)
-    laws = {rule: RULES[rule] for rule in ("mixture", "product")}
-    return {
-        rule: [bits(law(rows[index], data, [1 - share, share])) for share in SHARES]
-        for rule, law in laws.items()
-    }
-
-
-def against_the_library(readers, text, size):
+def against_the_library(readers, kind):
     """Return the largest difference between the arithmetic and `nb.score` of an ensemble."""
-    data = reported(text, size).encode()[:CHECKED].decode(errors="ignore").encode()
-    rows = np.stack([reader.text(reported(text, size)) for reader in readers])[:, : len(data)]
+    text = kind.own[0][0]
+    data = text.encode()[:CHECKED].decode(errors="ignore").encode()
+    every = [reader.text(text, window=kind.window) for reader in readers]
+    rows = np.stack(every)[:, : len(data)]
     weights = np.linspace(0.9, 0.4, len(readers))
     worst = 0.0
     for rule, law in RULES.items():
@@ -113,14 +100,58 @@ def keep(options, text, readers, facts):
     """Add a line to the records."""
     if options.no_record:
         return
+    name = "ensemble_code" if options.code else "ensemble_rules"
     line = record(
-        "ensemble_rules",
+        name,
         title=__doc__.splitlines()[0],
         setup={"text": text, "models": [reader.name for reader in readers]},
         machine=machine.describe(),
         facts=facts,
     )
-    append(members.BENCH / "results" / "ensemble_rules.jsonl", line)
+    append(members.BENCH / "results" / f"{name}.jsonl", line)
+
+
+def difference(chains, base):
+    """Return the interval of bits per byte less those of other chains, part by part."""
+    (sums, sizes), (others, _) = parts(chains), parts(base)
+    return interval(sums - others, sizes)
+
+
+def say(options, kind, readers, body):
+    """Ask about one kind of text, add to the table and to the records; return the errors."""
+    names = [reader.name for reader in readers]
+    doubled = options.doubled or list(members.CODE if options.code else names[:1])
+    lines, swept, error = question(readers, kind, doubled)
+    singles = [chains for _, _, _, chains in lines[: len(readers)]]
+    alone = [bits(np.concatenate(chains)) for chains in singles]
+    best = int(np.argmin(alone))
+    compared = against_the_library(readers, kind) if options.compare else None
+    for what, group, weights, chains in lines:
+        found = bits(np.concatenate(chains))
+        beside = difference(chains, singles[best])
+        member = min(group, key=lambda i: alone[i])
+        facts = {
+            "what": what,
+            "weights": None if weights is None else np.round(weights, 3).tolist(),
+            "bits": found,
+            "difference": beside,
+            "best_single": names[best],
+            "member_difference": difference(chains, singles[member]),
+            "best_member": names[member],
+            "bytes": sum(map(len, chains)),
+            "texts": len(chains),
+            "arithmetic_error": error,
+            "library_difference": compared,
+        }
+        said = "" if weights is None else " ".join(f"{w:g}" for w in facts["weights"])
+        row = [kind.name, what, said, f"{found:.3f}"]
+        for low, high in (beside, facts["member_difference"]):
+            row.append(f"{low:+.3f} to {high:+.3f}" if low != high else "")
+        body.append(row)
+        keep(options, kind.name, readers, facts)
+    facts = {"what": "sweep", "shares": SHARES.tolist(), "bits": swept, "best": alone[best]}
+    keep(options, kind.name, readers, facts)
+    return error, compared
 
 
 def main():
@@ -129,49 +160,25 @@ def main():
     parser.add_argument("--gemma", type=Path, help="a transformers folder of Gemma-3-270M")
     parser.add_argument("--laws", type=Path, default=Path(".laws"), help="keep the laws here")
     parser.add_argument("--bytes", type=int, default=1100)
+    parser.add_argument("--code", action="store_true", help="ask the two small code models")
+    parser.add_argument("--problems", type=int, default=75, help="of HumanEval, with --code")
     parser.add_argument("--doubled", action="append", help="models for the control 'twice'")
     parser.add_argument("--compare", action="store_true", help="check against nb.score too")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     machine.one_thread()
-    readers = [Reader(n, options.laws, options.gemma) for n in members.names(options.gemma)]
+    names = members.code_names() if options.code else members.names(options.gemma)
+    readers = [Reader(name, options.laws, options.gemma) for name in names]
     if len(readers) < 2:
         raise SystemExit("an ensemble needs two models; see bench/whisper_decoder.py")
-    doubled = options.doubled or [readers[0].name]
-    body, worst, compared = [], 0.0, {}
-    for text in LONG_TEXTS:
-        lines, swept, error = question(readers, text, options.bytes, doubled)
+    body, worst = [], 0.0
+    for kind in code(options.problems) if options.code else prose(options.bytes):
+        error, compared = say(options, kind, readers, body)
         worst = max(worst, error)
-        singles = {what: chain for what, _, chain in lines[: len(readers)]}
-        best_name = min(singles, key=lambda name: bits(singles[name]))
-        best = chunks(singles[best_name])
-        if options.compare:
-            compared[text] = against_the_library(readers, text, options.bytes)
-            print(f"{text}: largest difference to nb.score {compared[text]:.1e}", flush=True)
-        for what, weights, chain in lines:
-            low, high = interval(chunks(chain) - best)
-            facts = {
-                "what": what,
-                "weights": None if weights is None else np.round(weights, 3).tolist(),
-                "bits": bits(chain),
-                "difference": [low, high],
-                "best_single": best_name,
-                "bytes": len(chain),
-                "arithmetic_error": error,
-                "library_difference": compared.get(text),
-            }
-            said = "" if weights is None else " ".join(f"{w:g}" for w in facts["weights"])
-            beside = "" if what == best_name else f"{low:+.3f} to {high:+.3f}"
-            body.append([text, what, said, f"{bits(chain):.3f}", beside])
-            keep(options, text, readers, facts)
-        facts = {
-            "what": "sweep",
-            "shares": SHARES.tolist(),
-            "bits": swept,
-            "best": bits(singles[best_name]),
-        }
-        keep(options, text, readers, facts)
-    print(table(["text", "law", "weights", "bits per byte", "minus best single, 95 %"], body))
+        if compared is not None:
+            print(f"{kind.name}: largest difference to nb.score {compared:.1e}", flush=True)
+    header = ["text", "law", "weights", "bits per byte"]
+    print(table([*header, "minus best single, 95 %", "minus best member, 95 %"], body))
     print(f"\nlargest difference to the library's arithmetic {worst:.1e}")
     for reader in readers:
         if reader.bytes:
