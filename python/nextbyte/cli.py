@@ -255,6 +255,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
             metavar="N" if kind is int else "X",
             help=f"{text} (default: {value})",
         )
+    group.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens to draw")
     group.add_argument(
         "--unit",
         choices=("byte", "token"),
