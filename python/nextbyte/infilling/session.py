@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nextbyte.sampling.interruption import Cancel
     from nextbyte.segments import Segment
 
-__all__ = ["InfillSession"]
+__all__ = ["InfillSession", "format_of"]
 
 _WEIGHED_BYTES: Final = 64
 """Of the suffix, where middles are weighed and nothing else was asked for."""
@@ -102,7 +102,7 @@ class InfillSession:
         for name, size in (("prefix_bytes", prefix_bytes), ("suffix_bytes", suffix_bytes)):
             if size is not None and (isinstance(size, bool) or size < 0):
                 raise InvalidInputError(f"{name} must be None or at least 0, not {size!r}")
-        self._known = _format_of(lm, format)
+        self._known = format_of(lm, format)
         self._lm = lm = lm if self._known is None else _with_special(lm, self._known)
         self.format = None if self._known is None else self._known.name
         if self._known is None and (order is not None or path or repository or files):
@@ -344,8 +344,8 @@ class InfillSession:
         return starts + len(closed) + token_count(self._lm.tokenizer, text)
 
 
-def _format_of(lm: ByteLM, name: str | None) -> FimFormat | None:
-    """Return the layout to use, None to weigh."""
+def format_of(lm: ByteLM, name: str | None = None) -> FimFormat | None:
+    """Return the layout to use (by default what the tokenizer says), None to weigh middles."""
     if name == "none":
         return None
     tokens = lm.tokenizer.special_tokens | {
