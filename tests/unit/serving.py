@@ -58,7 +58,8 @@ class Answer:
 class Server:
     """A client of a server, and its log: one line a request, and what else there is."""
 
-    def __init__(self, port, log):
+    def __init__(self, app, port, log):
+        self.app = app
         self.port = port
         self.log = log
         self.faults = []
@@ -113,7 +114,7 @@ def serving(model, *, name="tiny", **options):
     bound.listen()  # so that a client waits for the thread, rather than being refused
     thread.start()
     try:
-        yield Server(port, log)
+        yield Server(app, port, log)
     finally:
         app.cancel_all()
         server.should_exit = True
