@@ -12,7 +12,7 @@ from nextbyte import commands
 from nextbyte.commands import Feedback
 from nextbyte.commands.ensemble_options import load_models, model_names, warnings_in_one_line
 from nextbyte.errors import InvalidInputError
-from nextbyte.server import make_app
+from nextbyte.server import make_app, require
 from nextbyte.server.process import bind, run_server
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def run_serve(arguments: argparse.Namespace) -> None:
         key = os.environ.get(KEY_VARIABLE) or None
     elif not key:
         raise InvalidInputError("--api-key must not be empty")
+    for package in ("starlette", "uvicorn"):
+        require(package)  # before a model is loaded
     with contextlib.closing(bind(arguments.host, arguments.port)) as bound:
         model = load_models(
             arguments,

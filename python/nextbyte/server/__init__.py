@@ -7,6 +7,7 @@ endpoints, and what is refused or ignored.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.errors import InvalidInputError, MissingDependencyError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from nextbyte.byte_model import ByteModel
     from nextbyte.server.app import Application
 
-__all__ = ["MAX_BODY_BYTES", "make_app"]
+__all__ = ["MAX_BODY_BYTES", "make_app", "require"]
 
 MAX_BODY_BYTES: Final = 16 << 20
 """The largest body of a request, by default."""
@@ -86,12 +87,23 @@ def make_app(
         raise InvalidInputError(f"model must be a byte model, not {model!r:.120}")
     if api_key is not None and not api_key:
         raise InvalidInputError("api_key must not be empty; None is for a server without one")
-    try:
-        from nextbyte.server.app import Application  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "starlette":
-            raise
-        raise MissingDependencyError(
-            "serving needs starlette and uvicorn: pip install 'nextbyte[server]'"
-        ) from error
+    require("starlette")
+    from nextbyte.server.app import Application  # noqa: PLC0415 - an optional extra
+
     return Application(model, name=name, api_key=api_key, log=log, max_body_bytes=max_body_bytes)
+
+
+def require(package: str) -> None:
+    """Load a package of the extra `server`.
+
+    Raises
+    ------
+    MissingDependencyError
+        It is not installed.
+    """
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"serving needs {package}: pip install 'nextbyte[server]'"
+        ) from error

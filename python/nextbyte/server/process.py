@@ -6,7 +6,8 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING, Final
 
-from nextbyte.errors import InvalidInputError, MissingDependencyError
+from nextbyte.errors import InvalidInputError
+from nextbyte.server import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +63,8 @@ def run_server(app: Application, bound: socket.socket, say: Callable[[str], None
     say
         Called once, with one line, when requests are answered.
     """
-    try:
-        import uvicorn  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise MissingDependencyError(
-            "serving needs starlette and uvicorn: pip install 'nextbyte[server]'"
-        ) from error
+    require("uvicorn")
+    import uvicorn  # noqa: PLC0415 - an optional extra
 
     class Server(uvicorn.Server):
         """Says when it is ready; cancels what runs as soon as a signal comes."""
