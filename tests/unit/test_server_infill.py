@@ -237,6 +237,12 @@ def test_a_prompt_that_is_too_long(folder, monkeypatch):
         found = running.complete("c" * 30, max_tokens=100, seed=1, temperature=0).json
         assert found["choices"][0]["finish_reason"] in ("length", "stop")
         assert found["usage"]["completion_tokens"] <= 20
+    both = nb.ByteEnsemble([lm, nb.ByteEnsemble([fim_model(lm.tokenizer)[0]])])
+    with serving(both) as running:
+        answer = running.ask("/v1/completions", {"prompt": "c" * 60})
+        assert (answer.status, answer.json["error"]["code"]) == (400, "context_length_exceeded")
+        found = running.complete("c" * 30, max_tokens=100, seed=1).json
+        assert found["usage"]["completion_bytes"] <= 16
 
 
 # --- Sentinels in prompts ------------------------------------------------------------------------

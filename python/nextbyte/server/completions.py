@@ -227,8 +227,8 @@ def _prompts(fields: Fields) -> tuple[str, ...]:
     if isinstance(value, list):
         if any(isinstance(item, int | list) for item in value):
             raise RefusalError(
-                "prompt must be text: this server goes on from bytes, which have no token ids; send "
-                "the text that they stand for",
+                "prompt must be text: this server goes on from bytes, which have no token ids; "
+                "send the text that they stand for",
                 field="prompt",
             )
         if not value or not all(isinstance(item, str) for item in value):

@@ -70,16 +70,19 @@ class Drawing:
         index
             Which of the request's texts; their seeds follow one another.
         room
-            Tokens that the model can go on for.
+            Tokens that the model can go on for; bytes, where bytes are drawn.
         temperature
             Where the request says nothing.
         time_budget_ms
             As for `SamplingParams`.
         """
-        max_bytes = NO_LIMIT if self.max_bytes is None else self.max_bytes
+        limits = [NO_LIMIT if self.max_bytes is None else self.max_bytes]
         tokens: int | None = room if self.max_tokens is None else min(self.max_tokens, room)
-        if not by_tokens and tokens is not None:
-            max_bytes, tokens = min(max_bytes, tokens * BYTES_PER_TOKEN), None
+        if not by_tokens:
+            limits.append(room)
+            if self.max_tokens is not None:
+                limits.append(self.max_tokens * BYTES_PER_TOKEN)
+            tokens = None
         return SamplingParams(
             temperature=temperature if self.temperature is None else self.temperature,
             top_k=self.top_k,
@@ -87,7 +90,7 @@ class Drawing:
             min_p=self.min_p,
             seed=None if self.seed is None else self.seed + index,
             stop=self.stop,
-            max_bytes=max_bytes,
+            max_bytes=min(limits),
             max_tokens=tokens,
             min_indent=self.min_indent,
             time_budget_ms=time_budget_ms,

@@ -109,7 +109,7 @@ def continue_texts(
     """Go on from prompts."""
     by_tokens = served.lm is not None
     counts = [served.count(prompt) for prompt in task.prompts]
-    rooms = [served.room(count) for count in counts]
+    rooms = [served.room(prompt) for prompt in task.prompts]
     prompts = [prompt for prompt in task.prompts for _ in range(task.count)]
     params = [
         task.drawing.params(

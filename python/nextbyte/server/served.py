@@ -11,11 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.byte_lm import ByteLM
+from nextbyte.ensemble import ByteEnsemble
 from nextbyte.infilling.session import format_of
 from nextbyte.infilling.window import token_count
 from nextbyte.server.refusals import RefusalError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nextbyte.byte_model import ByteModel
     from nextbyte.fim_formats import FimFormat
 
@@ -64,11 +67,8 @@ class ServedModel:
 
     @property
     def limit(self) -> int | None:
-        """Tokens that a text can have, None where nothing says."""
-        found: int | None = None
-        if self.lm is not None:
-            found = getattr(self.lm.backend, "max_context_tokens", None)
-        return found
+        """Tokens that a text can have, None where nothing says or no tokens are drawn."""
+        return None if self.lm is None else _limit(self.lm)
 
     def count(self, data: bytes) -> int:
         """Return how many tokens a text has."""
@@ -76,26 +76,29 @@ class ServedModel:
             return -(-len(data) // BYTES_PER_TOKEN)
         return token_count(self.lm.tokenizer, data)
 
-    def room(self, prompt_tokens: int) -> int:
-        """Return how many tokens may come behind a prompt.
+    def room(self, prompt: bytes) -> int:
+        """Return how much may come behind a prompt: tokens; bytes, where bytes are drawn.
 
         Raises
         ------
         RefusalError
-            None may.
+            Nothing may.
         """
-        limit = self.limit
-        if limit is None:
-            return NO_LIMIT
-        room = limit - prompt_tokens - _EXTRA_TOKENS
-        if room <= 0:
-            raise RefusalError(
-                f"the prompt has {prompt_tokens} tokens, and the model reads {limit} at most, with "
-                "what it generates: shorten the prompt",
-                field="prompt",
-                code="context_length_exceeded",
-            )
-        return room
+        room = NO_LIMIT
+        for lm in _language_models(self.model):
+            limit = _limit(lm)
+            if limit is None:
+                continue
+            tokens = token_count(lm.tokenizer, prompt)
+            room = min(room, limit - tokens - _EXTRA_TOKENS)
+            if room <= 0:
+                raise RefusalError(
+                    f"the prompt has {tokens} tokens, and the model reads {limit} at most, with "
+                    "what it generates: shorten the prompt",
+                    field="prompt",
+                    code="context_length_exceeded",
+                )
+        return room  # no byte has more than one token
 
     @property
     def gap_room(self) -> int:
@@ -105,3 +108,17 @@ class ServedModel:
     def hold(self, reading: object) -> None:
         """Keep what read a text, in place of the one that was kept for longest."""
         self._held.append(reading)
+
+
+def _language_models(model: object) -> Iterator[ByteLM]:
+    """Yield the model, or what an ensemble is made of."""
+    if isinstance(model, ByteLM):
+        yield model
+    elif isinstance(model, ByteEnsemble):
+        for member in model.models:
+            yield from _language_models(member)
+
+
+def _limit(lm: ByteLM) -> int | None:
+    limit: int | None = getattr(lm.backend, "max_context_tokens", None)
+    return limit
