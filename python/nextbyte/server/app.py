@@ -13,6 +13,7 @@ import json
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from starlette.routing import Route
 
 from nextbyte.server.completions import completion_chunks, completion_object, read_completion
 from nextbyte.server.fields import read_object
+from nextbyte.server.fim_completions import fim_chunks, fim_object, read_fim_completion
 from nextbyte.server.infill import infill_chunks, infill_object, read_infill
 from nextbyte.server.refusals import RefusalError, error_object, refusal_of
 from nextbyte.server.served import ServedModel
@@ -41,6 +43,8 @@ __all__ = ["Application"]
 
 _GONE: Final = 499
 """The status that a log gives a request whose client has gone (nginx's number)."""
+
+_DONE: Final = b"data: [DONE]\n\n"
 
 Handler: TypeAlias = "Callable[[Request], Coroutine[None, None, Response]]"
 
@@ -74,6 +78,7 @@ class Application:
                 Route("/health", self._answering(self._health, is_open=True)),
                 Route("/v1/models", self._answering(self._models)),
                 Route("/v1/completions", self._answering(self._complete), methods=["POST"]),
+                Route("/v1/fim/completions", self._answering(self._fim), methods=["POST"]),
                 Route("/infill", self._answering(self._infill), methods=["POST"]),
             ],
             exception_handlers={HTTPException: _routing_error},
@@ -199,24 +204,22 @@ class Application:
     async def _complete(self, request: Request) -> Response:
         wanted = read_completion(read_object(await self._body(request)), self._served)
         work = completion_chunks if wanted.is_streamed else completion_object
-        return await self._run(
-            request,
-            lambda cancel: work(wanted, cancel),
-            wanted.tally,
-            last=b"data: [DONE]\n\n" if wanted.is_streamed else None,
-        )
+        last = _DONE if wanted.is_streamed else None
+        return await self._run(request, partial(work, wanted), wanted.tally, last=last)
+
+    async def _fim(self, request: Request) -> Response:
+        wanted = read_fim_completion(read_object(await self._body(request)), self._served)
+        work = fim_chunks if wanted.is_streamed else fim_object
+        last = _DONE if wanted.is_streamed else None
+        return await self._run(request, partial(work, wanted), wanted.tally, last=last)
 
     async def _infill(self, request: Request) -> Response:
         wanted = read_infill(read_object(await self._body(request)), self._served)
-        if wanted.is_warm_up and not wanted.is_streamed:
+        if wanted.is_warm_up and not wanted.is_streamed:  # no need to wait for a turn
             return _json(next(infill_object(wanted, lambda: False)))
         work = infill_chunks if wanted.is_streamed else infill_object
-        return await self._run(
-            request,
-            lambda cancel: work(wanted, cancel),
-            wanted.tally,
-            last=b"" if wanted.is_streamed else None,
-        )
+        last = b"" if wanted.is_streamed else None
+        return await self._run(request, partial(work, wanted), wanted.tally, last=last)
 
     async def _run(
         self,

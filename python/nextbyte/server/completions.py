@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from nextbyte.server.drawing import MOST_CHOICES, read_choices, read_drawing
 from nextbyte.server.fields import Fields, whole
-from nextbyte.server.generating import (
-    Event,
-    GapTask,
-    Outcome,
-    TextTask,
-    continue_texts,
-    fill_gap,
-)
+from nextbyte.server.generating import Event, GapTask, Outcome, TextTask, run_task
 from nextbyte.server.logprobs import byte_logprobs
 from nextbyte.server.refusals import RefusalError
 from nextbyte.server.sentinels import Gap, gap_in
-from nextbyte.server.tally import Tally
+from nextbyte.server.tally import Tally, finish_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,8 +52,7 @@ class Completion:
     def events(self, cancel: Callable[[], bool]) -> Iterator[Event]:
         """Have the model do it."""
         for task in self.tasks:
-            run = fill_gap if isinstance(task, GapTask) else continue_texts
-            yield from run(self.served, task, cancel)  # type: ignore[arg-type]
+            yield from run_task(self.served, task, cancel)
 
     def echoed(self, index: int) -> str:
         """Return what text number `index` begins with."""
@@ -215,9 +207,7 @@ def _choice(
     reason: FinishReason | None,
     scores: dict[str, list[object]] | None,
 ) -> dict[str, object]:
-    finish = None
-    if reason is not None:
-        finish = "length" if reason in ("length", "time", "cancelled") else "stop"
+    finish = None if reason is None else finish_reason(reason)
     return {"index": index, "text": text, "logprobs": scores, "finish_reason": finish}
 
 

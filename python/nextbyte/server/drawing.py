@@ -98,7 +98,12 @@ class Drawing:
 
 
 def read_drawing(
-    fields: Fields, *, tokens_field: str, default_tokens: int, most_tokens: int
+    fields: Fields,
+    *,
+    tokens_field: str,
+    default_tokens: int,
+    most_tokens: int,
+    seed_field: str = "seed",
 ) -> Drawing:
     """Read the options of sampling from a request.
 
@@ -112,6 +117,8 @@ def read_drawing(
         The limit where the request has none, not in bytes either.
     most_tokens
         What goes for no limit.
+    seed_field
+        What the endpoint calls the seed.
     """
     max_bytes = fields.integer("max_bytes", minimum=0)
     max_tokens = fields.integer(tokens_field, minimum=-1)
@@ -119,7 +126,7 @@ def read_drawing(
         max_tokens = default_tokens
     elif max_tokens == -1:
         max_tokens = most_tokens
-    seed = fields.integer("seed")
+    seed = fields.integer(seed_field)
     drawing = Drawing(
         max_tokens=max_tokens,
         max_bytes=max_bytes,

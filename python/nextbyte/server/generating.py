@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nextbyte.server.sentinels import Gap
     from nextbyte.server.served import ServedModel
 
-__all__ = ["Event", "GapTask", "Outcome", "Piece", "TextTask", "continue_texts", "fill_gap"]
+__all__ = ["Event", "GapTask", "Outcome", "Piece", "TextTask", "fill_gap", "run_task"]
 
 _FILES_SHARE: Final = 2
 """Other files may take one part in so many of what the model reads."""
@@ -101,6 +101,15 @@ class GapTask:
     first: int = 0
     temperature: float = 1.0
     time_after_line_ms: float | None = None
+
+
+def run_task(
+    served: ServedModel, task: TextTask | GapTask, cancel: Callable[[], bool]
+) -> Iterator[Event]:
+    """Do a task of either kind."""
+    if isinstance(task, GapTask):
+        return fill_gap(served, task, cancel)
+    return continue_texts(served, task, cancel)
 
 
 def continue_texts(

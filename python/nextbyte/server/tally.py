@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nextbyte.sampling.generation import FinishReason
     from nextbyte.server.generating import Outcome
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "finish_reason"]
 
 
 @dataclass(slots=True)
@@ -45,3 +46,14 @@ class Tally:
         if not self.reasons:
             return ""
         return f"{self.bytes} bytes, {', '.join(dict.fromkeys(self.reasons))}"
+
+
+def finish_reason(reason: FinishReason) -> str:
+    """Return OpenAI's word: "length" where there might have been more, else "stop".
+
+    Examples
+    --------
+    >>> finish_reason("time"), finish_reason("suffix")
+    ('length', 'stop')
+    """
+    return "length" if reason in ("length", "time", "cancelled") else "stop"
