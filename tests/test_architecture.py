@@ -85,15 +85,17 @@ FRAMEWORK_HOMES = {
     "safetensors": {"backends", "models"},
     # verification: the library that defines a tokenizer file is what ours is compared with
     "sentencepiece": {"formats", "verification"},
+    "starlette": {"server"},
     "tiktoken": {"formats", "verification"},
     "tokenizers": {"formats", "integrations", "models", "tokenizer", "verification"},
     "torch": {"backends", "integrations", "models"},
     "transformers": {"backends", "commands", "integrations", "models"},  # commands: mutes its bars
+    "uvicorn": {"server"},
     "vllm": {"backends"},
 }
 
 # Modules that subclass a framework's class: they load it, so nobody may load them but in functions.
-LOADED_LATE = {"backends/_grouped_attention.py", "backends/_kv_cache.py"}
+LOADED_LATE = {"backends/_grouped_attention.py", "backends/_kv_cache.py", "server/app.py"}
 
 MAX_LINES = 400
 LONG_FILES = {}  # path -> reason

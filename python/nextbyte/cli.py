@@ -18,6 +18,7 @@ from nextbyte import commands
 from nextbyte.commands import infill as infill_command
 from nextbyte.commands import inspect as inspect_command
 from nextbyte.commands import score as score_command
+from nextbyte.commands import serve as serve_command
 from nextbyte.commands.ensemble_options import add_ensemble_options
 from nextbyte.errors import NextByteError
 from nextbyte.sampling import SamplingParams
@@ -128,6 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_inspect_options(inspect)
     inspect.set_defaults(run=inspect_command.run_inspect)
+
+    serve = add("serve", parents=[shared], help="answer editors and OpenAI clients over HTTP")
+    serve.add_argument(
+        "source", metavar="MODEL", nargs="?", help="the one model to serve, as with --model"
+    )
+    add_ensemble_options(serve, _default_model())
+    serve_command.add_serve_options(serve)
+    _add_tolerance(serve)
+    serve.set_defaults(run=serve_command.run_serve)
 
     demo = add("demo", parents=[model, shared], help="exact bytes beside plain tokenization")
     demo.add_argument("--top", type=_count, default=6, metavar="N", help="rows (default: 6)")
@@ -255,6 +265,7 @@ def _add_sampling_options(parser: argparse.ArgumentParser) -> None:
             metavar="N" if kind is int else "X",
             help=f"{text} (default: {value})",
         )
+    group.add_argument("--max-tokens", type=int, metavar="N", help="the most tokens to draw")
     group.add_argument(
         "--unit",
         choices=("byte", "token"),

@@ -182,6 +182,47 @@ def test_nothing_asked_for(tokenizers):
     assert (result.bytes, result.token_ids, result.cover, backend.calls) == (b"", (), None, 0)
 
 
+@pytest.mark.parametrize("prompt", [b"", b"a", b"the t", b"worl"])
+def test_tokens_are_counted_from_the_one_that_the_prompt_ends_in(tokenizers, prompt):
+    lm, _ = noisy(tokenizers["smollm2_like"])
+    for seed in range(6):
+        long = generate(lm, prompt, SamplingParams(max_bytes=60, seed=seed))
+        pieces = [long.cover.overhang] * bool(long.cover.overhang)
+        pieces += [lm.tokenizer.token_bytes(token) for token in long.token_ids]
+        for count in range(4):
+            limits = SamplingParams(max_bytes=60, seed=seed, max_tokens=count)
+            found = generate(lm, prompt, limits)
+            assert found.bytes == b"".join(pieces[:count])
+            assert found.finish_reason == "length"
+            assert generate(lm, [prompt] * 2, [limits] * 2)[0].bytes == found.bytes
+            assert b"".join(c.bytes for c in stream(lm, prompt, limits)) == found.bytes
+
+
+def test_max_tokens_is_a_limit_beside_the_others(tokenizers):
+    lm, _ = noisy(tokenizers["smollm2_like"])
+    found = generate(lm, b"a", SamplingParams(max_tokens=100, max_bytes=7, seed=0))
+    assert (len(found.bytes), found.finish_reason) == (7, "length")
+    stop = found.bytes[2:4]
+    cut = generate(lm, b"a", SamplingParams(max_tokens=100, max_bytes=7, seed=0, stop=stop))
+    assert cut.finish_reason == "stop"
+    for model, unit in [(order2_model(1, b"ab"), None), (lm, "byte")]:
+        with pytest.raises(InvalidInputError, match="max_tokens counts drawn tokens"):
+            generate(model, b"a", SamplingParams(max_tokens=3, unit=unit))
+
+
+def test_a_stop_string_at_the_very_beginning_ends_the_generation(tokenizers):
+    lm, _ = noisy(tokenizers["smollm2_like"])
+    healed = 0
+    for seed in range(40):
+        params = SamplingParams(max_bytes=20, seed=seed)
+        overhang = generate(lm, b"the t", params).cover.overhang
+        if overhang:
+            healed += 1
+            found = generate(lm, b"the t", replace(params, stop=overhang[:1]))
+            assert (found.bytes, found.finish_reason, found.token_ids) == (b"", "stop", ())
+    assert healed
+
+
 def test_a_stream_shows_what_generate_returns(tokenizers):
     lm, _ = noisy(tokenizers["smollm2_like"])
     for seed in range(8):

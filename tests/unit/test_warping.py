@@ -153,6 +153,7 @@ REFUSED = {
     "min_p": [-1e-9, 1.1, math.nan, True, None],
     "seed": [-1, 1.5, True, "0"],
     "max_bytes": [-1, 2.0, False, None],
+    "max_tokens": [-1, 2.0, False, "3"],
     "stop": [3, None, {b"x"}],
 }
 

@@ -168,6 +168,7 @@ def sampling_params(arguments: argparse.Namespace) -> SamplingParams:
         seed=arguments.seed,
         stop=[argument_bytes(stop, escapes=arguments.escapes) for stop in arguments.stop],
         max_bytes=arguments.max_bytes,
+        max_tokens=arguments.max_tokens,
         unit=arguments.unit,
         single_line=arguments.single_line,
         min_indent=arguments.min_indent,

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from nextbyte.byte_model import ByteModel
 
-__all__ = ["add_ensemble_options", "described", "load_models", "warnings_in_one_line"]
+__all__ = [
+    "add_ensemble_options",
+    "described",
+    "load_models",
+    "model_names",
+    "warnings_in_one_line",
+]
 
 DEFAULT_RULE: Final[Rule] = "mixture"
 
@@ -53,7 +59,7 @@ def load_models(arguments: argparse.Namespace, load: Callable[[str], ByteModel])
     InvalidInputError
         Weights or a rule that the models cannot have; no model is loaded then.
     """
-    names = _names(arguments)
+    names = model_names(arguments)
     if len(names) == 1:
         if arguments.weights is not None or arguments.rule is not None:
             raise InvalidInputError("--weights and --rule need two models: give --model again")
@@ -66,7 +72,7 @@ def load_models(arguments: argparse.Namespace, load: Callable[[str], ByteModel])
 
 def described(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the JSON fields of the models."""
-    names = _names(arguments)
+    names = model_names(arguments)
     if len(names) == 1:
         return {"model": names[0]}
     rule: Rule = arguments.rule or DEFAULT_RULE
@@ -93,7 +99,8 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
         yield
 
 
-def _names(arguments: argparse.Namespace) -> list[str]:
+def model_names(arguments: argparse.Namespace) -> list[str]:
+    """Return the models that were asked for, in their order."""
     return list(arguments.models or [arguments.default_model])
 
 

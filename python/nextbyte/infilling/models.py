@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["format_of", "model_for"]
 
 
-def format_of(lm: ByteLM, name: str | None) -> FimFormat | None:
-    """Return the layout to use, None to weigh."""
+def format_of(lm: ByteLM, name: str | None = None) -> FimFormat | None:
+    """Return the layout to use (by default what the tokenizer says), None to weigh middles."""
     if name == "none":
         return None
     tokens = lm.tokenizer.special_tokens | {

@@ -178,6 +178,10 @@ class InfillSession:
             raise InvalidInputError(f"{len(self._typed)} bytes were typed, so not {n} can go")
         self._replace(self._typed[: len(self._typed) - n])
 
+    def read(self) -> None:
+        """Have the model read all there is now, so that the next completion begins at once."""
+        evaluate_states([self._state], current=self._state.tolerance == 0.0)
+
     def complete(
         self,
         params: SamplingParams | None = None,
@@ -219,8 +223,7 @@ class InfillSession:
         interruption = Interruption(params.time_budget_ms, cancel)
         before = self._state.lm_evaluations
         if params.max_bytes and interruption.reason() is None:
-            # Forks of a state that has read find what it has read.
-            evaluate_states([self._state], current=self._state.tolerance == 0.0)
+            self.read()  # forks of a state that has read find what it has read
         state, typed = self._state.fork(), self._typed
         if self._known is not None:
             return InfillStream(self._generated(state, typed, before, params, interruption))

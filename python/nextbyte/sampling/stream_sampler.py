@@ -72,7 +72,7 @@ class StreamSampler:
         self._released = 0  # bytes handed to the UTF-8 stream: they can no longer be cut off
         self._bound = 0.0
         self.result: Generation | None = None
-        if params.max_bytes == 0:  # asked for nothing, so the language model is not asked either
+        if 0 in (params.max_bytes, params.max_tokens):  # then the language model is not asked
             self._end("length", logprob=0.0, lm_evaluations=0)
         else:
             self.state = start()

@@ -58,13 +58,18 @@ def make_sampler(
     ------
     InvalidInputError
         Tokens are asked of a model that is no `ByteLM`: it may have none, or several kinds; or of
-        one with another target, whose law is not that of drawn tokens.
+        one with another target, whose law is not that of drawn tokens. Or `max_tokens` is given
+        where bytes are drawn.
     """
     unit = params.unit
     if unit is None:
         has_tokens = isinstance(model, ByteLM) and model.target == "canonical"
         unit = "token" if has_tokens else "byte"
     if unit == "byte":
+        if params.max_tokens is not None:
+            raise InvalidInputError(
+                "max_tokens counts drawn tokens, and bytes are drawn here: give max_bytes"
+            )
         return StreamSampler(
             start, prompt, params, errors, suffix=suffix, interruption=interruption
         )
@@ -104,9 +109,9 @@ class TokenSampler(StreamSampler):
         walk = self.walk
         if walk is None:
             walk = self._begin()
-            ready = self._accept_all(self._cover.overhang if self._cover else b"")
+            ready = self._take_whole(self._cover.overhang if self._cover else b"")
             # A cover that ends with the prompt gives no byte, but its row has been read with it.
-            if self._bytes or not walk.has_row:
+            if self._bytes or self.result is not None or not walk.has_row:
                 return ready
         read_rows([walk])
         token = self._draw_token(walk)
@@ -116,7 +121,7 @@ class TokenSampler(StreamSampler):
         data = walk.advance(token)
         self._tokens.append(token)
         self._token_logprobs.append(logprob)
-        return self._accept_all(data)
+        return self._take_whole(data)
 
     def _begin(self) -> TokenWalk:
         """Draw one of the covers of the prompt, and walk to its end."""
@@ -158,6 +163,15 @@ class TokenSampler(StreamSampler):
         cumulative = np.cumsum(probabilities)
         uniform = self._random.random() * cumulative[-1]
         return int(np.searchsorted(cumulative, uniform, side="right"))
+
+    def _take_whole(self, data: bytes) -> bytes:
+        """Record what was drawn, which may have been the last token that was asked for."""
+        ready = self._accept_all(data)
+        if self.result is None and self._params.max_tokens is not None:
+            healed = self._cover is not None and bool(self._cover.overhang)
+            if healed + len(self._tokens) >= self._params.max_tokens:
+                ready += self._finish("length")
+        return ready
 
     def _accept_all(self, data: bytes) -> bytes:
         """Record the bytes of a token, up to the one that ends the generation."""

@@ -64,6 +64,9 @@ class SamplingParams:
         bytes.
     max_bytes : int, default 256
         The most bytes to sample; bytes that turn out to belong to a stop string count too.
+    max_tokens : int or None, default None
+        The most tokens to draw, where tokens are drawn: a limit beside `max_bytes`. What completes
+        the token in which the prompt ends counts as one.
     unit : {"byte", "token"} or None, default None
         What is drawn at a time. "token": a cover of the prompt's end from its exact posterior, then
         whole tokens, at one LM evaluation each; temperature and filters act on these. "byte":
@@ -102,6 +105,7 @@ class SamplingParams:
     seed: int | None = None
     stop: str | bytes | Sequence[str | bytes] = ()
     max_bytes: int = 256
+    max_tokens: int | None = None
     unit: Literal["byte", "token"] | None = None
     single_line: bool = False
     min_indent: int = 0
@@ -122,6 +126,9 @@ class SamplingParams:
         seed = self.seed
         if seed is not None:
             seed = _integer("seed", seed, "None or an integer >= 0", minimum=0)
+        max_tokens = self.max_tokens
+        if max_tokens is not None:
+            max_tokens = _integer("max_tokens", max_tokens, "None or an integer >= 0", minimum=0)
         if self.unit not in (None, "byte", "token"):
             raise _refusal("unit", self.unit, '"byte", "token" or None')
         if not isinstance(self.single_line, bool):
@@ -139,6 +146,7 @@ class SamplingParams:
             "seed": seed,
             "stop": _stop_strings(self.stop),
             "max_bytes": _integer("max_bytes", self.max_bytes, "an integer >= 0", minimum=0),
+            "max_tokens": max_tokens,
             "min_indent": _integer("min_indent", self.min_indent, "an integer >= 0", minimum=0),
             "time_budget_ms": budget,
         }
