@@ -247,9 +247,9 @@ class CommonVocabularyEnsemble:
         >>> import nextbyte as nb
         >>> lm = nb.ByteLM.from_pretrained("smollm2-135m")
         >>> model = nb.CommonVocabularyEnsemble([lm])
-        >>> lower, upper = model.token_bounds("An apple a day keeps the", tolerance=0.5)
+        >>> lower, upper = model.token_bounds("The capital of France is", tolerance=0.5)
         >>> model.tokens[int(lower[:-1].argmax())]
-        b' doctor'
+        b' Paris'
         """
         wanted = self._tolerance if tolerance is None else _checked_tolerance(tolerance)
         lower, upper = self.start(text).token_bounds(wanted)
