@@ -134,6 +134,6 @@ class Definition:
             row[byte] = self.begins(text + bytes([byte])) / whole
         sequence, reached = self.greedy(text), 1.0
         for i, token in enumerate(sequence):
-            reached *= self.law(sequence[:i])[token]
-        row[END] = reached and reached * self.law(sequence)[None] / whole
+            reached *= self.law(sequence[:i]).get(token, 0.0)
+        row[END] = reached * self.law(sequence).get(None, 0.0) / whole
         return row
