@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from unit.fake_byte_models import order2_model
+from unit.fake_byte_models import FakeByteModel, order2_model
 
 END = 256
 TOKENS = [b"ab", b"abba", b"ba", b"baa", b"aabb", b"bb"]
@@ -36,6 +36,26 @@ def with_tokens(model, tokens):
 
 def member(seed, tokens, *, alphabet=b"ab", end=True):
     return with_tokens(order2_model(seed, alphabet, end=end), tokens)
+
+
+def random_member(source, tokens, alphabet):
+    """A member whose law depends on three bytes; of some, a third of all symbols never come."""
+    seed, sparse = source.randrange(1000), source.random() < 0.5
+    symbols = [*alphabet, END]
+
+    @functools.cache
+    def row(context):
+        random = np.random.default_rng([seed, len(context), *context])
+        chances = random.dirichlet(np.full(len(symbols), 0.6))
+        never = random.random(len(symbols)) < 0.3
+        if sparse and not never.all():
+            chances[never] = 0.0
+        logprobs = np.full(257, -np.inf)
+        with np.errstate(divide="ignore"):
+            logprobs[symbols] = np.log(chances / chances.sum())
+        return logprobs
+
+    return with_tokens(FakeByteModel(lambda prefix: row(prefix[-3:])), tokens)
 
 
 def pair():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
 
 import numpy as np
 import pytest
 
 import nextbyte as nb
+from nextbyte.errors import BackendError, UnreachableByteError
 from oracle import comparison
 from oracle.zoo import by_name
 from unit.common_vocabulary_definition import (
@@ -18,6 +21,7 @@ from unit.common_vocabulary_definition import (
     Definition,
     member,
     pair,
+    random_member,
     with_tokens,
 )
 from unit.fake_byte_models import fixed
@@ -37,6 +41,54 @@ def test_laws_are_the_definition(rule, weights):
         assert math.isclose(row.sum(), 1.0, abs_tol=1e-12)
         assert state.bound == 0.0
         assert math.isclose(math.exp(state.logprob), definition.begins(text), rel_tol=1e-9)
+
+
+def as_read(model, text, source):
+    """Read a text, some laws on the way; return its state and law, None if it is impossible."""
+    state = model.start()
+    try:
+        for byte in text:
+            if source.random() < 0.5:
+                state.next_byte_logprobs()
+            state.push(bytes([byte]))
+        return state, np.exp(state.next_byte_logprobs())
+    except (UnreachableByteError, BackendError):
+        return None, None
+
+
+@pytest.mark.filterwarnings("ignore::nextbyte.errors.MemberLostWarning")
+@pytest.mark.parametrize("seed", range(12))
+def test_random_members_and_tokens(seed):
+    """Up to three members, whose supports differ; exact, and within a tolerance."""
+    source = random.Random(seed)
+    alphabet = source.choice([b"ab", b"abc"])
+    lengths = range(2, 7 - len(alphabet))
+    pool = [bytes(t) for n in lengths for t in itertools.product(alphabet, repeat=n)]
+    tokens = set(source.sample(pool, source.randint(1, 6)))
+    rule = ["mixture", "product"][seed % 2]
+    models = [random_member(source, tokens, alphabet) for _ in range(source.randint(1, 3))]
+    weights = np.array([source.uniform(0.1, 1.0) for _ in models])
+    weights /= weights.sum() if rule == "mixture" else 1.0
+    definition = Definition(models, tokens, weights.tolist(), rule, alphabet)
+    exact, rough = (
+        nb.CommonVocabularyEnsemble(models, weights, rule=rule, tolerance=t, concurrent=False)
+        for t in (0.0, 0.1)
+    )
+    for _ in range(8):
+        text = bytes(source.choice(alphabet) for _ in range(source.randint(0, 5)))
+        state, row = as_read(exact, text, source)
+        law = definition.row(text) if definition.begins(text) else np.zeros(257)
+        if state is None:
+            assert law.sum() <= 1e-12
+            continue
+        law /= law.sum()  # a product may lead to where nothing is possible
+        np.testing.assert_allclose(row, law, atol=1e-12)
+        state, row = as_read(rough, text, source)
+        lower, upper = state.next_byte_bounds()
+        assert (lower <= law + 1e-12).all()
+        assert (law <= upper + 1e-12).all()
+        assert 0.5 * abs(law - row).sum() <= state.bound + 1e-12
+        assert state.bound <= 0.1
 
 
 def test_it_is_another_law_than_a_mixture_over_bytes():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import nextbyte as nb
+from nextbyte.ensemble.common_vocabulary import mass_walk
+from nextbyte.ensemble.common_vocabulary import text as text_module
 from nextbyte.errors import (
     BackendError,
     InvalidInputError,
@@ -18,6 +20,7 @@ from nextbyte.errors import (
 from unit.common_vocabulary_definition import (
     COMMON,
     OTHERS,
+    TEXTS,
     TOKENS,
     Definition,
     member,
@@ -62,6 +65,70 @@ def test_the_chain_is_the_same_read_and_unread():
     assert unread.logprob_is_exact
     result = nb.score(model, b"abbaab")
     assert math.isclose(float(result.sum()), read.logprob, abs_tol=1e-12)
+
+
+def normalizing(model):
+    """Make a model read its prompts in small letters."""
+    start = model.start
+    model.start = lambda prompt=b"": start(prompt.lower())
+    return model
+
+
+def test_members_that_normalize_the_prompt():
+    both = nb.CommonVocabularyEnsemble([normalizing(m) for m in pair()], tolerance=0.0)
+    plain = nb.CommonVocabularyEnsemble(pair(), tolerance=0.0)
+    state, expected = both.start(b"ABa"), plain.start(b"aba")
+    assert state.prefix == b"aba"
+    for n in (0, 1, 1):
+        state.rollback(n)
+        expected.rollback(n)
+        rows = state.next_byte_logprobs(), expected.next_byte_logprobs()
+        np.testing.assert_allclose(*rows, atol=1e-12)
+
+
+def test_one_member_that_normalizes_the_prompt():
+    """The texts differ; behind a context that ends with the prompt the laws are those of each."""
+    models = [normalizing(member(1, [b"bb"])), member(2, [b"bb"], alphabet=b"AB")]
+    model = nb.CommonVocabularyEnsemble(models, tolerance=0.0)
+    state = model.start(b"AB")
+    assert state.prefix == b"AB"
+    row = 0.5 * (np.exp(models[0].law(b"ab")) + np.exp(models[1].law(b"AB")))
+    np.testing.assert_allclose(np.exp(state.next_byte_logprobs()), row, atol=1e-12)
+    state.rollback(1)
+    assert (state.prefix, state.lost_members) == (b"A", ())
+    row = 0.5 * (np.exp(models[0].law(b"a")) + np.exp(models[1].law(b"A")))
+    np.testing.assert_allclose(np.exp(state.next_byte_logprobs()), row, atol=1e-12)
+
+
+def test_little_memory_changes_nothing(monkeypatch):
+    """Laws and members' states that are given up are made again."""
+    model = nb.CommonVocabularyEnsemble(pair(), rule="product", tolerance=0.0)
+    rows = [model.start(text).next_byte_logprobs() for text in TEXTS]
+    monkeypatch.setattr(mass_walk, "_MOST_STATES", 0)
+    monkeypatch.setattr(text_module, "_KEPT_LAWS", 1)
+    monkeypatch.setattr(text_module, "_KEPT_STATES", 0)
+    for text, row in zip(TEXTS, rows, strict=True):
+        state = model.start()
+        for byte in text:
+            state.next_byte_logprobs()
+            state.push(bytes([byte]))
+        np.testing.assert_allclose(state.next_byte_logprobs(), row, atol=1e-12)
+        shared = state._text
+        assert len(shared._laws) == 1
+        assert sum(law.walk.states_held for law in shared._laws.values()) == 0
+
+
+@pytest.mark.parametrize("rule", ["mixture", "product", "posterior"])
+def test_it_is_a_member_like_any_other(rule):
+    common = nb.CommonVocabularyEnsemble(pair(), tolerance=0.05)
+    outer = nb.ByteEnsemble([common, order2_model(4, b"ab")], rule=rule)
+    exact = nb.ByteEnsemble(
+        [nb.CommonVocabularyEnsemble(pair(), tolerance=0.0), order2_model(4, b"ab")], rule=rule
+    )
+    for text in TEXTS[:15]:
+        state = outer.start(text)
+        rows = [np.exp(s.next_byte_logprobs()) for s in (state, exact.start(text))]
+        assert 0.5 * abs(rows[0] - rows[1]).sum() <= state.bound + 1e-12
 
 
 def test_generation_streams_and_counts():

@@ -182,8 +182,9 @@ class CommonVocabularyEnsemble:
         Parameters
         ----------
         prompt
-            Every member gets it through its own `start`, and may normalize it; the prefix of the
-            ensemble's state is the prompt as it is.
+            Every member gets it through its own `start`, and may normalize it. If all have the same
+            text then, that is the prefix of the state. Else it is the prompt as it is, and tokens
+            that begin in what a member changed and end behind it are impossible for that member.
         weights
             For this text, instead of the ensemble's.
 

@@ -9,7 +9,7 @@ nobody, where it could still reach what the context forbids.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     Integers: TypeAlias = NDArray[np.int64]
 
 __all__ = ["Entry", "Known", "MassWalk", "Open", "Reader", "Reading"]
+
+_MOST_STATES: Final = 1024
+"""States of members that one walk holds; each may keep a row of masses. Then it begins anew."""
 
 
 class Reading(NamedTuple):
@@ -152,6 +155,8 @@ class MassWalk:
             for i, state in states.items():
                 asked.setdefault(i, []).append((entry, state))
         found = self._read({i: [state for _, state in pairs] for i, pairs in asked.items()})
+        if self.states_held > _MOST_STATES:
+            self.release()
         self._states.update(kept)
         readings: dict[int, dict[int, Reading]] = {id(entry): {} for entry in entries}
         for i, pairs in asked.items():

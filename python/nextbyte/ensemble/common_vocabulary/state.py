@@ -52,8 +52,11 @@ class CommonVocabularyState:
 
     @classmethod
     def begin(cls, text: Text, prompt: bytes) -> CommonVocabularyState:
-        """Return the state after a prompt."""
+        """Return the state after a prompt; if all members normalize it to one text, after that."""
         members = _started(text, prompt, text.used)
+        normalized = {member.state.prefix for member in members.values()}
+        if len(normalized) == 1 and all(member.lost_at is None for member in members.values()):
+            (prompt,) = normalized
         state = cls(text, b"", members, [text.owner.trie.starting_places()])
         state._take(prompt)
         return state
@@ -64,7 +67,7 @@ class CommonVocabularyState:
 
     @property
     def prefix(self) -> bytes:
-        """Every byte so far: the prompt as it was given, and what was pushed."""
+        """Every byte so far: the prompt, as the members have it if they agree, and what came."""
         return bytes(self._prefix)
 
     @property
