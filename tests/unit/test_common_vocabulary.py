@@ -207,14 +207,21 @@ def test_bounds_of_members_are_passed_on(rule, tolerance):
         assert not state.logprob_is_exact
 
 
-def test_a_law_that_is_wrong_within_its_bound():
-    """A member says 0.5/0.3/0.2 and means 0.48/0.32/0.2: the bound covers the truth."""
-    said, meant = fixed(a=0.5, b=0.3, end=0.2), fixed(a=0.48, b=0.32, end=0.2)
-    other = member(2, OTHERS)
-    exact = nb.CommonVocabularyEnsemble([with_tokens(meant, TOKENS), other], tolerance=0.0)
-    rough = nb.CommonVocabularyEnsemble(
-        [bounded(with_tokens(said, TOKENS), 0.05), other], tolerance=0.01
-    )
+@pytest.mark.parametrize("rule", ["mixture", "product"])
+@pytest.mark.parametrize("tolerance", [0.0, 0.05])
+@pytest.mark.parametrize("both", [False, True])
+def test_laws_that_are_wrong_within_their_bounds(rule, tolerance, both):
+    """Members say one law and mean another, which their bound covers; "c" is never said."""
+    said = [{"a": 0.5, "b": 0.3, "end": 0.2}, {"a": 0.2, "b": 0.5, "end": 0.3}]
+    meant = [{"a": 0.49, "b": 0.3, "c": 0.02, "end": 0.19}, {**said[1]}]
+    if both:
+        meant[1] = {"a": 0.2, "b": 0.48, "c": 0.02, "end": 0.3}
+    lists = [[*TOKENS, b"ac", b"cab"], [*OTHERS, b"ac", b"cab"]]
+    true = [with_tokens(fixed(**law), own) for law, own in zip(meant, lists, strict=True)]
+    wrong = [with_tokens(fixed(**law), own) for law, own in zip(said, lists, strict=True)]
+    wrong = [bounded(wrong[0], 0.05), bounded(wrong[1], 0.05) if both else wrong[1]]
+    exact = nb.CommonVocabularyEnsemble(true, rule=rule, tolerance=0.0)
+    rough = nb.CommonVocabularyEnsemble(wrong, rule=rule, tolerance=tolerance)
     for text in TEXTS[:15]:
         state = rough.start(text)
         rows = [np.exp(s.next_byte_logprobs()) for s in (exact.start(text), state)]
@@ -222,3 +229,8 @@ def test_a_law_that_is_wrong_within_its_bound():
         lower, upper = state.next_byte_bounds()
         assert (lower <= rows[0] + 1e-12).all()
         assert (rows[0] <= upper + 1e-12).all()
+        lower, upper = rough.token_bounds(text, tolerance=0.1)
+        law, same = exact.token_bounds(text, tolerance=0.0)
+        np.testing.assert_allclose(law, same, atol=1e-12)
+        assert (lower <= law + 1e-12).all()
+        assert (law <= upper + 1e-12).all()

@@ -211,6 +211,34 @@ def test_a_byte_without_a_common_token_is_refused():
     assert state.prefix == b"a"
 
 
+def taking_all(model):
+    """Make the states of a model take every byte unread."""
+
+    class Unread(type(model.start())):
+        def push(self, data):
+            self.prefix += data
+            self._rows += [None] * len(data)
+
+        def fork(self):
+            return Unread(self._law, self.prefix)
+
+    model.start = lambda prompt=b"": Unread(model.law, prompt)
+    return model
+
+
+def test_a_member_that_takes_what_its_law_excludes():
+    """Behind "a" it has only "a" and the end, and takes "b"; by the law read there it is out."""
+    ends, goes_on = fixed(a=0.5, end=0.5), fixed(b=1.0)
+    odd = taking_all(FakeByteModel(lambda x: (goes_on if b"b" in x else ends).law(x)))
+    models = [member(1, [b"bb"]), with_tokens(odd, [b"bb"])]
+    state = nb.CommonVocabularyEnsemble(models, tolerance=0.0).start(b"a")
+    for byte in b"ba":
+        state.next_byte_logprobs()
+        state.push(bytes([byte]))
+        row = np.exp(state.next_byte_logprobs())
+        np.testing.assert_allclose(row, np.exp(models[0].law(state.prefix)), atol=1e-12)
+
+
 def test_a_member_that_says_so_late():
     """It takes a byte unread, and then finds that the text has no law."""
 
@@ -219,17 +247,7 @@ def test_a_member_that_says_so_late():
             raise UnreachableByteError(1, ord("a"))
         return order2_model(3, b"ab").law(prefix)
 
-    late = FakeByteModel(law)
-
-    class Unread(type(late.start())):
-        def push(self, data):
-            self.prefix += data
-            self._rows += [None] * len(data)
-
-        def fork(self):
-            return Unread(self._law, self.prefix)
-
-    late.start = lambda prompt=b"": Unread(law, prompt)
+    late = taking_all(FakeByteModel(law))
     model = nb.CommonVocabularyEnsemble(
         [member(1, TOKENS), with_tokens(late, OTHERS)], tolerance=0.0
     )
