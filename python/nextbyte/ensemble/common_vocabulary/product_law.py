@@ -125,14 +125,13 @@ class ProductLaw:
         upper += self._doubt(known.token, entries)
         most = entries.least + self._doubt(entries.low, entries)
         size = np.maximum(entries.allowed, 1.0) ** max(0.0, 1.0 - self._weights.sum())
-        some = (entries.allowed > 0) & entries.follows
         spread = entries.mass * entries.share[:, None]
-        group_value = np.where(some, entries.allowed * self._power(spread), 0.0)
-        # What laws with bounds leave open may also be of tokens that nobody is known to give mass.
-        left_open = entries.least[~entries.follows].sum(axis=0)
-        most[~entries.follows] = left_open
-        some_upper = some | ((entries.allowed > 0) & ~entries.follows)
-        group_upper = np.where(some_upper, size * _powers(most * 0.0, most, self._weights)[1], 0.0)
+        group_value = entries.allowed * self._power(spread)
+        # What laws with bounds leave open may also be of tokens that nobody is known to give mass:
+        # of those below the same open entry, no more than what is open there and above.
+        group_upper = np.where(
+            entries.allowed > 0, size * _powers(most * 0.0, most, self._weights)[1], 0.0
+        )
         low, high = _powers(known.least, upper, self._weights)
         products = _Products(self._power(value), low, high, group_value, group_upper, upper)
         self._made = known, products
