@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommonVocabularyState"]
 
-_MOST_ROUNDS: Final = (16, 4)
+_MOST_ROUNDS: Final = (32, 6)
 """Of asking for ever more laws; fewer where members have bounds of their own: that may not help."""
 
 
@@ -248,7 +248,7 @@ class CommonVocabularyState:
         """Ask for laws of members until the bound is within the tolerance."""
         owner, places = self._text.owner, self._places[-1]
         tolerance = owner.tolerance
-        wanted = tolerance / 4.0
+        wanted = tolerance
         parts = [1.0] * len(places)
         if tolerance > 0.0 and len(places) > 1:
             # What is on the way first: it says which places matter.
@@ -267,7 +267,7 @@ class CommonVocabularyState:
             doubtful = any(self._law_after(place.context).walk.doubtful for place in places)
             if law.bound <= tolerance or rounds >= _MOST_ROUNDS[doubtful]:
                 return law
-            wanted /= 4.0
+            wanted /= 2.0
 
     def _law_after(self, context: Context) -> TokenLaw:
         return self._text.law(context, self._roots)
