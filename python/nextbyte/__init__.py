@@ -10,6 +10,7 @@ from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel, ByteState
 from nextbyte.cover import Cover
 from nextbyte.ensemble import ByteEnsemble
+from nextbyte.ensemble.common_vocabulary import CommonVocabularyEnsemble
 from nextbyte.healing import Healing, heal
 from nextbyte.infilling import Infill, InfillSession, InfillStream, infill, infill_stream
 from nextbyte.sampling import Chunk, Generation, SamplingParams, generate, stream
@@ -25,6 +26,7 @@ __all__ = [
     "ByteModel",
     "ByteState",
     "Chunk",
+    "CommonVocabularyEnsemble",
     "Cover",
     "Generation",
     "Healing",

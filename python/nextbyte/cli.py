@@ -238,7 +238,6 @@ def _add_tolerance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tolerance",
         type=float,
-        default=0.0,
         metavar="T",
         help="leave out evaluations that change a byte's law by at most T in total variation "
         "(default: 0, exact; 0.001 halves them)",

@@ -200,6 +200,13 @@ def ensembles(first: nb.ByteLM, second: nb.ByteModel) -> nb.ByteModel:
         assert_type(state.weights, NDArray[np.float64])
         assert_type(state.lost_members, tuple[int, ...])
         nb.generate(ensemble, "an ensemble is a byte model")
+    with nb.CommonVocabularyEnsemble([first, second], rule="product", tolerance=0.1) as common:
+        assert_type(common.tokens, list[bytes])
+        assert_type(common.encode("text"), list[bytes])
+        assert_type(common.start("text").byte_laws, int)
+        bounds = common.token_bounds("text", tolerance=0.2)
+        assert_type(bounds, tuple[NDArray[np.float64], NDArray[np.float64]])
+        nb.generate(common, "it is a byte model")
     posterior = nb.ByteEnsemble([ensemble, first], rule="posterior", posterior_from="prompt")
     lower, upper = posterior.start(b"bytes").next_byte_bounds()
     assert_type(lower, NDArray[np.float64])

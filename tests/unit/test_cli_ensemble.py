@@ -10,9 +10,14 @@ import pytest
 import nextbyte as nb
 from nextbyte import commands
 from nextbyte.cli import main
+from unit.common_vocabulary_definition import with_tokens
 from unit.fake_byte_models import one_text_model, order2_model
 
-MODELS = {"A": order2_model(1, b"abc"), "B": order2_model(2, b"abc"), "C": one_text_model(b"aab")}
+MODELS = {
+    "A": with_tokens(order2_model(1, b"abc"), [b"ab", b"bca", b"cc"]),
+    "B": with_tokens(order2_model(2, b"abc"), [b"ab", b"bca", b"a"]),
+    "C": one_text_model(b"aab"),
+}
 
 
 @pytest.fixture
@@ -75,6 +80,31 @@ def test_rules_and_weights(run, options, names, weights, rule):
     assert "LM evaluations" in err
 
 
+@pytest.mark.parametrize(
+    ("options", "tolerance"), [([], 0.01), (["--tolerance=0.2"], 0.2), (["--tolerance=0"], 0.0)]
+)
+def test_common_vocabulary(run, options, tolerance):
+    model = nb.CommonVocabularyEnsemble(
+        [MODELS["A"], MODELS["B"]], [0.25, 0.75], tolerance=tolerance
+    )
+    result = nb.generate(model, "ab", nb.SamplingParams(max_bytes=20, seed=5))
+    models = ["--model=A", "--model=B", "--weights=1,3", "--rule=common-vocabulary", *options]
+    status, out, err, loaded = run("ab", *models, "--seed=5", "--max-bytes=20", "--json")
+    assert (status, err, loaded) == (0, "", ["A", "B"])
+    answer = json.loads(out)
+    assert bytes(answer["bytes"]) == result.bytes
+    assert answer["logprob"] == pytest.approx(result.logprob)
+    assert (answer["weights"], answer["rule"]) == ([0.25, 0.75], "common-vocabulary")
+    assert answer["bound"] <= tolerance
+
+
+def test_common_vocabulary_needs_tokenizers(run):
+    options = ["--model=A", "--model=C", "--rule=common-vocabulary"]
+    status, out, err, _ = run("a", *options)
+    assert (status, out) == (2, b"")
+    assert "member 1 has no tokenizer" in err
+
+
 def test_one_model_is_as_before(run):
     status, out, _, loaded = run("ab", "--seed=5", "--max-bytes=20", "--json")
     assert (status, loaded, json.loads(out)["model"]) == (0, ["A"], "A")
@@ -87,6 +117,8 @@ def test_one_model_is_as_before(run):
         (["--model=A", "--weights=1"], "need two models"),
         (["--model=A", "--rule=mixture"], "need two models"),
         (["--model=A", "--model=B", "--weights=1"], "2 numbers"),
+        (["--model=A", "--rule=common-vocabulary"], "need two models"),
+        (["--model=A", "--model=B", "--weights=1,-1", "--rule=common-vocabulary"], "must not be"),
         (["--model=A", "--model=B", "--weights=1,-1"], "must not be negative"),
         (["--model=A", "--model=B", "--weights=1,x"], "separated by commas"),
         (["--model=A", "--model=B", "--rule=mean"], "invalid choice"),

@@ -21,7 +21,12 @@ import numpy as np
 from nextbyte import display
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_model import END_OF_TEXT, ByteModel
-from nextbyte.commands.ensemble_options import described, load_models, warnings_in_one_line
+from nextbyte.commands.ensemble_options import (
+    described,
+    load_models,
+    members_tolerance,
+    warnings_in_one_line,
+)
 from nextbyte.escapes import argument_bytes
 from nextbyte.infilling import infill as fill_gap
 from nextbyte.models.fetch import fetch
@@ -123,7 +128,7 @@ def run_next_bytes(arguments: argparse.Namespace) -> None:
     prompt = _prompt(arguments)
     console = None if arguments.json else display.stdout_console()  # before a model is loaded
     feedback = Feedback.asked_by(arguments)
-    lm = load_model(arguments.model, feedback, tolerance=arguments.tolerance)
+    lm = load_model(arguments.model, feedback, tolerance=arguments.tolerance or 0.0)
     state = lm.start(prompt)
     logprobs = state.next_byte_logprobs()
     exact = np.exp(logprobs)
@@ -181,8 +186,11 @@ def run_complete(arguments: argparse.Namespace) -> None:
     prompt = _prompt(arguments)
     params = sampling_params(arguments)
     feedback = Feedback.asked_by(arguments)
+    own = members_tolerance(arguments)
     lm = load_models(
-        arguments, lambda name: load_model(name, feedback, tolerance=arguments.tolerance)
+        arguments,
+        lambda name: load_model(name, feedback, tolerance=own),
+        tolerance=arguments.tolerance,
     )
     with warnings_in_one_line(quiet=arguments.quiet):
         _complete(lm, prompt, params, arguments, feedback)

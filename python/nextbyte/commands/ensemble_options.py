@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from nextbyte.ensemble import ByteEnsemble
+from nextbyte.ensemble.common_vocabulary import DEFAULT_TOLERANCE, CommonVocabularyEnsemble
 from nextbyte.ensemble.rules import RULES, Rule, checked_weights
 from nextbyte.errors import InvalidInputError, MemberLostWarning
 
@@ -21,11 +22,15 @@ __all__ = [
     "add_ensemble_options",
     "described",
     "load_models",
+    "members_tolerance",
     "model_names",
     "warnings_in_one_line",
 ]
 
 DEFAULT_RULE: Final[Rule] = "mixture"
+
+COMMON_VOCABULARY: Final = "common-vocabulary"
+"""The mixture over common tokens: no rule over bytes, but an option of the same name."""
 
 
 def add_ensemble_options(parser: argparse.ArgumentParser, default_model: str) -> None:
@@ -47,12 +52,26 @@ def add_ensemble_options(parser: argparse.ArgumentParser, default_model: str) ->
         help="one number a model, separated by commas (default: equal ones)",
     )
     group.add_argument(
-        "--rule", choices=RULES, help=f"how models are combined (default: {DEFAULT_RULE})"
+        "--rule",
+        choices=[*RULES, COMMON_VOCABULARY],
+        help=f"how models are combined (default: {DEFAULT_RULE}); {COMMON_VOCABULARY} is a mixture "
+        "by tokens that all have, within --tolerance (then by default "
+        f"{DEFAULT_TOLERANCE}) of its definition",
     )
 
 
-def load_models(arguments: argparse.Namespace, load: Callable[[str], ByteModel]) -> ByteModel:
-    """Return the one model that was asked for, or the ensemble.
+def members_tolerance(arguments: argparse.Namespace) -> float:
+    """Return the tolerance of each model: --tolerance, unless that is one of the common tokens."""
+    return 0.0 if arguments.rule == COMMON_VOCABULARY else arguments.tolerance or 0.0
+
+
+def load_models(
+    arguments: argparse.Namespace,
+    load: Callable[[str], ByteModel],
+    *,
+    tolerance: float | None = None,
+) -> ByteModel:
+    """Return the one model that was asked for, or the ensemble; `tolerance` is of common tokens.
 
     Raises
     ------
@@ -64,10 +83,15 @@ def load_models(arguments: argparse.Namespace, load: Callable[[str], ByteModel])
         if arguments.weights is not None or arguments.rule is not None:
             raise InvalidInputError("--weights and --rule need two models: give --model again")
         return load(names[0])
-    rule: Rule = arguments.rule or DEFAULT_RULE
+    rule = _rule(arguments)
     checked_weights(arguments.weights, len(names), rule)
     loaded = {name: load(name) for name in dict.fromkeys(names)}
-    return ByteEnsemble([loaded[name] for name in names], arguments.weights, rule)
+    models = [loaded[name] for name in names]
+    if arguments.rule == COMMON_VOCABULARY:
+        if tolerance is None:
+            tolerance = DEFAULT_TOLERANCE
+        return CommonVocabularyEnsemble(models, arguments.weights, tolerance=tolerance)
+    return ByteEnsemble(models, arguments.weights, rule)
 
 
 def described(arguments: argparse.Namespace) -> dict[str, object]:
@@ -75,9 +99,8 @@ def described(arguments: argparse.Namespace) -> dict[str, object]:
     names = model_names(arguments)
     if len(names) == 1:
         return {"model": names[0]}
-    rule: Rule = arguments.rule or DEFAULT_RULE
-    weights = checked_weights(arguments.weights, len(names), rule).tolist()
-    return {"models": names, "weights": weights, "rule": rule}
+    weights = checked_weights(arguments.weights, len(names), _rule(arguments)).tolist()
+    return {"models": names, "weights": weights, "rule": arguments.rule or DEFAULT_RULE}
 
 
 @contextlib.contextmanager
@@ -102,6 +125,14 @@ def warnings_in_one_line(*, quiet: bool) -> Iterator[None]:
 def model_names(arguments: argparse.Namespace) -> list[str]:
     """Return the models that were asked for, in their order."""
     return list(arguments.models or [arguments.default_model])
+
+
+def _rule(arguments: argparse.Namespace) -> Rule:
+    """Return the rule by which weights are checked."""
+    if arguments.rule in {None, COMMON_VOCABULARY}:
+        return DEFAULT_RULE
+    rule: Rule = arguments.rule
+    return rule
 
 
 def _numbers(text: str) -> list[float]:

@@ -117,6 +117,11 @@ class ByteEnsemble:
         for i, model in enumerate(self._models):
             if not callable(getattr(model, "start", None)):
                 raise InvalidInputError(f"member {i} is no byte model: {model!r:.120}")
+        if str(rule) == "common-vocabulary":
+            raise InvalidInputError(
+                "that is not a rule over bytes but another meeting point: use "
+                "nextbyte.CommonVocabularyEnsemble(models, weights)"
+            )
         if rule not in RULES:
             allowed = ", ".join(map(repr, RULES))
             raise InvalidInputError(f"rule must be one of {allowed}, got {rule!r:.80}")
