@@ -9,17 +9,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 PATIENCE = 120.0  # seconds that a loaded machine may take for anything
-PYTHON_FOLDER = Path(__file__).parents[2] / "python"
 
 
 @dataclass
@@ -169,11 +166,6 @@ def eventually(condition, what):
 @contextlib.contextmanager
 def serve_command(*arguments):
     """Start `nextbyte serve` as a user would, and wait for its line."""
-    paths = [str(PYTHON_FOLDER), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "PYTHONUNBUFFERED": "1",
-    }
     command = [sys.executable, "-m", "nextbyte", "serve", *arguments, "--port", "0"]
     with subprocess.Popen(
         command,
@@ -181,7 +173,6 @@ def serve_command(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
     ) as process:
         try:
             line = process.stderr.readline()
