@@ -128,6 +128,7 @@ class OpenStream:
     def __init__(self, server, path, body, headers):
         self._connection = server.connect()
         server._send(self._connection, "POST", path, body, headers)
+        self._socket = self._connection.sock  # the response takes it over
         self._response = self._connection.getresponse()
         assert self._response.status == 200, self._response.read()
         self.result = Stream(_lower(self._response.getheaders()))
@@ -148,10 +149,9 @@ class OpenStream:
 
     def hang_up(self):
         """Go away, whatever is still to come."""
-        if self._response.fp is not None:
-            self._response.fp.close()
-        if self._connection.sock is not None:
-            self._connection.sock.close()
+        with contextlib.suppress(OSError):  # it may have ended by itself
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._response.close()
         self._connection.close()
 
 

@@ -271,8 +271,11 @@ def test_several_choices(stream, scripted_server):
 @pytest.mark.parametrize("nested", [False, True])
 def test_prompts_of_token_ids(nested, scripted, scripted_server):
     ids = scripted.tokenizer.encode("lines:")
-    body = request([ids] if nested else ids)
-    assert only(scripted_server.post(PATH, body))["text"] == LINES
+    answer = scripted_server.post(PATH, request([ids] if nested else ids))
+    if answer.status == 400:  # a server of bytes may refuse them, if it says so
+        assert "token ids" in answer.json()["error"]["message"]
+    else:
+        assert only(answer)["text"] == LINES
 
 
 def test_models_and_health(scripted_server):
