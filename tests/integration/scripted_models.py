@@ -49,12 +49,6 @@ class Scripted:
         self.tokenizer = nb.Tokenizer.from_file(tiny.write(folder, document))
         self.ids = self.tokenizer.special_tokens
         self.names = {token: name for name, token in self.ids.items()}
-        self.spelled = {
-            token: self.tokenizer.token_bytes(token)
-            for token in range(self.tokenizer.vocab_size)
-            if token not in self.names
-        }
-        self.tokens = {data: token for token, data in self.spelled.items()}
         self.contexts: list[tuple[int, ...]] = []
         self.delay = 0.0
         self.gate = threading.Event()
@@ -76,12 +70,13 @@ class Scripted:
 
     def parts(self, context):
         """Split a context into (name of the special token before it, bytes)."""
-        found = [("", b"")]
-        for token in context:
-            if token in self.names:
-                found.append((self.names[token], b""))
-            else:
-                found[-1] = (found[-1][0], found[-1][1] + self.spelled[token])
+        tokens = np.asarray(context, dtype=np.int64)  # ordinary ones are the bytes themselves
+        found, start = [("", b"")], 0
+        for place in [*np.flatnonzero(tokens > 255).tolist(), len(tokens)]:
+            found[-1] = (found[-1][0], bytes(tokens[start:place].tolist()))
+            if place < len(tokens):
+                found.append((self.names[int(tokens[place])], b""))
+            start = place + 1
         return found
 
     def _next(self, parts):
@@ -90,7 +85,7 @@ class Scripted:
             known = dict(parts)
             typed, began, said = said.partition(b"~")
             if not began:
-                return self.tokens[b"~"]
+                return ord("~")
             text = (known.get(PREFIX, b"") + typed).hex() + "|" + known.get(SUFFIX, b"").hex() + "~"
             text = text.encode()
         else:
@@ -100,4 +95,4 @@ class Scripted:
             text, said = SCRIPT[key], said[said.rfind(key) + len(key) :]
         if not text.startswith(said) or text == said:
             return self.ids[END]
-        return self.tokens[text[len(said) : len(said) + 1]]
+        return text[len(said)]

@@ -127,7 +127,11 @@ class Comparison:
                     self.check_logprob(self.model.start(prefix), prefix)
 
     def refuse(self, state: Any, prefix: bytes) -> None:
-        """Push what cannot follow, alone and behind what can; the state stays where it is."""
+        """Push what cannot follow, alone and behind what can; the state stays where it is.
+
+        The law is read first: until then a byte that only the numbers rule out may be taken.
+        """
+        self.check(state, prefix)
         following = self._following(prefix)
         spelled = {byte for text in self.oracle.masses for byte in text}
         for byte in sorted(spelled.union(STRANGE_BYTES).difference(following)):
