@@ -154,9 +154,9 @@ def test_one_member_is_itself(rule, folder):
 
 
 ENDLESS = {
-    "letters": ("plain_two", "runs_of_one_letter"),
-    "words": ("added_self_overlap", "plain_two"),
-    "no end": ("plain_endless", "added_self_overlap"),  # one of them never ends a text
+    "letters": (by_name("plain_two"), by_name("runs_of_one_letter")),
+    "words": (by_name("added_self_overlap"), by_name("plain_two")),
+    "no end": (by_name("plain_endless"), TEAMS["three"].cases[0]),  # one never ends a text
 }
 
 
@@ -166,8 +166,7 @@ def test_texts_of_any_length(name, rule, folder):
     """Members that need not end: N from covers, with what follows, since no table has all texts."""
     depth = 3
     made = [
-        make_pair(nb, by_name(case), "even", folder, seed=place)
-        for place, case in enumerate(ENDLESS[name])
+        make_pair(nb, case, "even", folder, seed=place) for place, case in enumerate(ENDLESS[name])
     ]
     tokens = common_tokens(set(pair.case.definition.token_bytes.values()) for pair in made)
     assert len(tokens) > 256
@@ -227,13 +226,26 @@ def test_it_is_a_byte_model_for_everything_above(rule, folder):
     assert made.logprob == pytest.approx(wanted, abs=1e-10)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("shorter", "even"), ("far", "zeros")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("shorter", "even"), ("far", "zeros"), ("lacks_a_letter", "even")]
+)
+@pytest.mark.filterwarnings("ignore::nextbyte.errors.MemberLostWarning")
 def test_a_lost_member_leaves_a_mixture(name, kind, folder):
     """Behind a token that a member finds impossible its weight goes to the others."""
     team = {**TEAMS, **LOSING}[name]
     compared = compare(team, "mixture", folder, kind=kind)
-    with pytest.warns(nb.errors.MemberLostWarning):
-        compared.every_prefix()
+    compared.every_prefix()
+    compared.at_random(random.Random(name), count=30)
+
+
+def test_a_lost_member_is_named(folder):
+    team = LOSING["lacks_a_letter"]
+    model = compare(team, "mixture", folder).model
+    with pytest.warns(nb.errors.MemberLostWarning, match="member 1"):
+        state = model.start(b"ac")
+    assert state.lost_members == (1,)
+    state.rollback(1)
+    assert state.lost_members == ()
 
 
 @pytest.mark.parametrize("name", LOSING)
