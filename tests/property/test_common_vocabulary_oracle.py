@@ -31,7 +31,7 @@ WEIGHTS = {
     "product": {2: (0.5, 0.5), 3: (1, 1, -1)},
 }
 RULES = sorted(WEIGHTS)
-WIDE = ("two_wait", "chain_gaps")  # over 1,000 texts
+WIDE = ("two_wait", "chain", "chain_gaps")  # over four letters
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,10 @@ def test_every_prefix_and_every_text(name, rule, folder):
 @pytest.mark.parametrize("name", TEAMS)
 def test_prompts(name, rule, folder):
     """A prompt may end where earlier tokens could still grow."""
-    compare(TEAMS[name], rule, folder).from_prompts(longest=3)
+    compare(TEAMS[name], rule, folder).from_prompts(longest=2 if name in WIDE else 3)
 
 
-@pytest.mark.parametrize("kind", ["even", "steep"])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("rule", "kind"), [("mixture", "even"), ("product", "steep")])
 @pytest.mark.parametrize("name", TEAMS)
 def test_any_order_of_operations(name, rule, kind, folder):
     compared = compare(TEAMS[name], rule, folder, kind=kind)
@@ -231,11 +230,14 @@ def test_it_is_a_byte_model_for_everything_above(rule, folder):
 )
 @pytest.mark.filterwarnings("ignore::nextbyte.errors.MemberLostWarning")
 def test_a_lost_member_leaves_a_mixture(name, kind, folder):
-    """Behind a token that a member finds impossible its weight goes to the others."""
+    """Behind a token that a member finds impossible its weight goes to the others.
+
+    Every law on the way is read: a member that only its numbers rule out does not know it before.
+    """
     team = {**TEAMS, **LOSING}[name]
     compared = compare(team, "mixture", folder, kind=kind)
     compared.every_prefix()
-    compared.at_random(random.Random(name), count=30)
+    assert len({frozenset(m.law) for m in members_of(team.cases, team.lengths, kind)}) > 1
 
 
 def test_a_lost_member_is_named(folder):
