@@ -255,7 +255,7 @@ def test_a_product_has_what_all_members_can_write(name, folder):
     compared = compare(LOSING[name], "product", folder)
     compared.every_prefix()
     compared.at_random(random.Random(name), count=30)
-    for prefix in compared.oracle.prefixes():
+    for prefix in compared.oracle.prefixes()[::5]:
         compared.refuse(compared.model.start(prefix), prefix)
 
 
