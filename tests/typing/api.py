@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nextbyte as nb
+from nextbyte.server import make_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,6 +233,12 @@ class ZeroBranch:
 
     def release_logits(self) -> None:
         self._row = self._row[:0]
+
+
+def served(model: nb.ByteModel) -> None:
+    app = make_app(model, name="mine", api_key="secret", log=print)
+    assert_type(app.name, str)
+    app.close()
 
 
 class ZeroBackend:

@@ -20,7 +20,7 @@ import uvicorn
 from nextbyte.server import make_app
 from nextbyte.server.process import bind
 
-PATIENCE = 60
+PATIENCE = 300  # seconds after which something hangs; cores are shared
 REQUEST = re.compile(r"[A-Z]+ /\S* \d{3} \| \d+\.\d\d s( \| .*)?$")
 
 

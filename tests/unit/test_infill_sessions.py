@@ -67,6 +67,24 @@ def test_what_was_read_is_not_read_again(starcoder, order, unit):
     assert len(backend.branches) == 0
 
 
+def test_reading_ahead_is_what_the_first_completion_would_do(starcoder, words):
+    for tokenizer in (starcoder, words):
+        lm, backend = fim_model(tokenizer) if tokenizer is starcoder else noisy(tokenizer)
+        params = nb.SamplingParams(seed=3, max_bytes=6)
+        fresh = nb.InfillSession(lm, "the tea " * 9, "at the t").complete(params, candidates=2)
+        session = nb.InfillSession(lm, "the tea " * 9, "at the t")
+        backend.reset()
+        session.read()
+        assert backend.tokens > 20
+        backend.reset()
+        found = session.complete(params, candidates=2)
+        assert (found.bytes, found.candidates) == (fresh.bytes, fresh.candidates)
+        session.read()
+        count = backend.calls
+        session.read()
+        assert backend.calls == count
+
+
 def test_a_session_weighs_too(words):
     lm, backend = noisy(words)
     params = nb.SamplingParams(seed=5, max_bytes=4)

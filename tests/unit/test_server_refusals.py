@@ -222,6 +222,15 @@ def test_a_fault_is_an_answer_and_the_next_request_is_served(error, message):
         assert ("ZeroDivisionError: secret" in "\n".join(running.faults)) == ("internal" in message)
 
 
+def test_a_fault_is_logged_where_nobody_reads_requests(caplog):
+    app = make_app(failing(1, ZeroDivisionError("secret")), name="x")
+    assert app._refusal(ZeroDivisionError("secret")).status == 500
+    app.close()
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("nextbyte.server.app", "ERROR")
+    assert "ZeroDivisionError: secret" in record.message
+
+
 def test_an_answer_is_compact_json(server):
     raw = server.complete("ab", seed=3, max_bytes=9).raw
     assert raw == json.dumps(json.loads(raw), separators=(",", ":"), ensure_ascii=False).encode()

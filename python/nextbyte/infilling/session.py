@@ -179,7 +179,7 @@ class InfillSession:
         self._replace(self._typed[: len(self._typed) - n])
 
     def read(self) -> None:
-        """Have the model read all there is now, so that the next completion begins at once."""
+        """Have the model read now what the next completion needs; nothing, at a tolerance."""
         evaluate_states([self._state], current=self._state.tolerance == 0.0)
 
     def complete(

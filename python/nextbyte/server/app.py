@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hmac
 import json
+import logging
 import time
 import traceback
 from dataclasses import dataclass
@@ -151,8 +152,8 @@ class Application:
         """Return what a client is told of an error; one that nobody foresaw is logged in full."""
         refusal = refusal_of(error)
         if refusal is None:
-            if self._log is not None:
-                self._log("".join(traceback.format_exception(error)).rstrip())
+            text = "".join(traceback.format_exception(error)).rstrip()
+            (self._log or logging.getLogger(__name__).error)(text)
             refusal = RefusalError(f"internal error: {type(error).__name__}", status=500)
         return refusal
 
@@ -184,7 +185,7 @@ class Application:
                     break
         if too_large:
             raise RefusalError(
-                f"the body is larger than {self._max_body_bytes} bytes: send less around the gap",
+                f"the body is larger than {self._max_body_bytes} bytes: send less text",
                 status=413,
             )
         return bytes(body)

@@ -157,7 +157,6 @@ def completion_object(
             scores = byte_logprobs(request.served.model, context, scored, top=request.logprobs)
         text = request.echoed(event.index) + data.decode("utf-8", "replace")
         choices.append(_choice(event.index, text, event.finish_reason, scores))
-    choices.sort(key=lambda choice: choice["index"])  # type: ignore[arg-type, return-value]
     yield request.object(choices) | {"usage": request.tally.usage()}
 
 
