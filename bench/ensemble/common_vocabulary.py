@@ -43,10 +43,10 @@ def counted(name, folder):
 
 
 def along(model, data, backends, limit):
-    """Read the law before each byte, for `limit` seconds at the most; return the facts."""
+    """Read the law before each byte, for `limit` seconds at the most."""
     state = model.start()
     before = sum(backend.rows for backend in backends)
-    chain, least, most, bounds = [], [], [], []
+    bits, least, most, bounds = [], [], [], []
     begin = time.thread_time()
     for byte in data:
         if time.thread_time() - begin > limit:
@@ -56,21 +56,16 @@ def along(model, data, backends, limit):
         with np.errstate(divide="ignore"):
             least.append(-float(np.log2(upper[byte])))
             most.append(-float(np.log2(lower[byte])))
-        chain.append(-float(law[byte]) / math.log(2))
+        bits.append(-float(law[byte]) / math.log(2))
         bounds.append(state.bound)
         state.push(bytes([byte]))
-    count = len(chain)
-    return {
-        "bytes": count,
-        "bits_per_byte": sum(chain) / count,
-        "at_least": sum(least) / count,
-        "at_most": sum(most) / count,
-        "largest_bound": max(bounds),
-        "mean_bound": sum(bounds) / count,
+    count = len(bits)
+    cost = {
         "byte_laws_per_byte": getattr(state, "byte_laws", 0) / count,
         "rows_per_byte": (sum(backend.rows for backend in backends) - before) / count,
         "seconds_per_byte": (time.thread_time() - begin) / count,
     }
+    return {"bits": bits, "at_least": least, "at_most": most, "bound": bounds}, cost
 
 
 def one_token(model, context, tolerance, backends):
@@ -100,30 +95,29 @@ def ask_texts(session, options, data, names, loaded):
         candidates[f"{rule} over tokens"] = nb.CommonVocabularyEnsemble(
             models, rule=rule, tolerance=options.tolerance, concurrent=False
         )
+    read = {
+        what: along(model, data, backends, options.seconds) for what, model in candidates.items()
+    }
+    count = min(len(found["bits"]) for found, _ in read.values())  # bytes that all have read
     body = []
-    for what, model in candidates.items():
-        limit = options.seconds
-        facts = along(model, data, backends, limit)
+    for what, (found, cost) in read.items():
+        facts = {name: sum(values[:count]) / count for name, values in found.items()}
         setup = {
             "what": what,
             "text": options.text,
             "models": names,
             "tolerance": options.tolerance,
         }
-        session.note(setup, facts)
-        bits = f"{facts['bits_per_byte']:.3f}"
+        session.note(setup, {"bytes": count, **facts, **cost, "bytes_read": len(found["bits"])})
+        bits = f"{facts['bits']:.3f}"
         if facts["at_most"] - facts["at_least"] > 5e-4:
             bits += f" ({facts['at_least']:.3f} to {facts['at_most']:.3f})"
+        numbers = [cost["byte_laws_per_byte"], cost["rows_per_byte"]]
+        seconds = f"{cost['seconds_per_byte'] * 1e3:.0f}"
         body.append(
-            [
-                what,
-                str(facts["bytes"]),
-                bits,
-                f"{facts['mean_bound']:.4f}",
-                f"{facts['byte_laws_per_byte']:.1f}",
-                f"{facts['rows_per_byte']:.1f}",
-                f"{facts['seconds_per_byte'] * 1e3:.0f}",
-            ]
+            [what, str(count), bits, f"{facts['bound']:.4f}"]
+            + [f"{number:.1f}" for number in numbers]
+            + [seconds]
         )
     header = ["law", "bytes", "bits a byte", "mean bound", "byte laws", "rows", "ms"]
     print(table(header, body))
