@@ -18,7 +18,7 @@ from texts import CHOICE_TEXTS, LONG_TEXTS
 
 CODE_WINDOW = 1200
 """Bytes: what the code models have read at once in their training."""
-CHOICE_EVERY = 24
+CHOICE_EVERY = 40
 """Of so many problems one is to choose weights on."""
 
 

@@ -161,7 +161,7 @@ def main():
     parser.add_argument("--laws", type=Path, default=Path(".laws"), help="keep the laws here")
     parser.add_argument("--bytes", type=int, default=1100)
     parser.add_argument("--code", action="store_true", help="ask the two small code models")
-    parser.add_argument("--problems", type=int, default=75, help="of HumanEval, with --code")
+    parser.add_argument("--problems", type=int, default=30, help="of HumanEval, with --code")
     parser.add_argument("--doubled", action="append", help="models for the control 'twice'")
     parser.add_argument("--compare", action="store_true", help="check against nb.score too")
     parser.add_argument("--no-record", action="store_true")
