@@ -19,8 +19,6 @@ namespace nb = nanobind;
 namespace nextbyte {
 namespace {
 
-using Ranks = nb::ndarray<const std::uint32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
 TokenizerPointer compile(std::shared_ptr<const Vocabulary> vocabulary,
                          BpeMerges merges,
                          const std::vector<std::string>& stages,
@@ -46,14 +44,13 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
 }
 
 TokenizerPointer from_ranks(const TokenBytes& token_bytes,
-                            const Ranks& rank_of_id,
+                            const RankRow& rank_of_id,
                             const std::vector<std::string>& stages,
                             bool whole_pieces,
                             const std::string& normal_form,
                             const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
-  const std::vector<std::uint32_t> ranks(rank_of_id.data(),
-                                         rank_of_id.data() + rank_of_id.shape(0));
+  const std::vector<std::uint32_t> ranks = to_ranks(rank_of_id);
   const nb::gil_scoped_release released;
   auto vocabulary = std::make_shared<const Vocabulary>(std::move(tokens), added);
   BpeMerges compiled = BpeMerges::from_ranks(

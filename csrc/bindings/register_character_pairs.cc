@@ -74,11 +74,12 @@ TokenizerPointer from_merges(const TokenBytes& token_bytes,
 }
 
 TokenizerPointer from_ranks(const TokenBytes& token_bytes,
-                            const std::vector<std::uint32_t>& ranks,
+                            const RankRow& rank_of_id,
                             const std::vector<TokenId>& byte_tokens,
                             bool has_lead,
                             const std::vector<TokenId>& added) {
   std::vector<std::string> tokens = to_strings(token_bytes);
+  const std::vector<std::uint32_t> ranks = to_ranks(rank_of_id);
   const nb::gil_scoped_release released;
   return compile(std::move(tokens), byte_tokens, has_lead, added, [&](const auto& pieces) {
     return BpeMerges::from_ranks(pieces, ranks, BaseSymbols::kCharacters);
@@ -122,6 +123,10 @@ void register_character_pairs(nb::module_& m) {
         nb::arg("byte_tokens"),
         nb::arg("has_lead"),
         nb::arg("added"),
+        nb::sig("def compile_character_pair_ranks(token_bytes: list[bytes], "
+                "ranks: numpy.typing.NDArray[numpy.uint32], *, "
+                "byte_tokens: collections.abc.Sequence[int], has_lead: bool, "
+                "added: collections.abc.Sequence[int]) -> CompiledTokenizer"),
         "BPE over characters where all splits of a token merge with its rank; 2**32 - 1 for ids "
         "that take no part.");
   m.def("compile_character_pair_last_steps",

@@ -35,12 +35,15 @@ std::vector<LastStep> to_last_steps(const LastStepRows& rows) {
   return steps;
 }
 
+std::vector<std::uint32_t> to_ranks(const RankRow& row) {
+  return {row.data(), row.data() + row.shape(0)};
+}
+
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
-                          std::string lead,
-                          const std::vector<std::string>& forbidden) {
-  if (!vocabulary->added().empty() || !forbidden.empty()) {
-    family = std::make_unique<const AddedTokensFamily>(vocabulary, std::move(family), forbidden);
+                          std::string lead) {
+  if (!vocabulary->added().empty()) {
+    family = std::make_unique<const AddedTokensFamily>(vocabulary, std::move(family));
   }
   return std::make_shared<Tokenizer>(std::move(vocabulary), std::move(family), std::move(lead));
 }

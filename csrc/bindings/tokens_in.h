@@ -27,19 +27,23 @@ using MergeRows = nanobind::
 // Rows (left, right, moment) by token id, see LastStep.
 using LastStepRows = MergeRows;
 
+// By token id.
+using RankRow = nanobind::
+    ndarray<const std::uint32_t, nanobind::ndim<1>, nanobind::c_contig, nanobind::device::cpu>;
+
 std::vector<std::string> to_strings(const TokenBytes& tokens);
 std::vector<Merge> to_merges(const MergeRows& rows);
 std::vector<LastStep> to_last_steps(const LastStepRows& rows);
+std::vector<std::uint32_t> to_ranks(const RankRow& row);
 
 // "none", "nfc" or "nfkc"; throws InvalidInput otherwise.
 NormalForm normal_form_named(const std::string& name);
 
-// Wraps `family`, which tokenizes segments, in what every tokenizer has: added tokens, and
-// spellings that occur in no segment (added_tokens.h). Call without the GIL.
+// Puts added tokens, if there are any, around `family`, which tokenizes segments
+// (added_tokens.h). Call without the GIL.
 TokenizerPointer assemble(std::shared_ptr<const Vocabulary> vocabulary,
                           std::unique_ptr<const TokenizerFamily> family,
-                          std::string lead = "",
-                          const std::vector<std::string>& forbidden = {});
+                          std::string lead = "");
 
 }  // namespace nextbyte
 

@@ -7,8 +7,6 @@
 #include <unordered_set>
 #include <utility>
 
-#include "support/error.h"
-
 namespace nextbyte {
 namespace {
 
@@ -60,7 +58,7 @@ class AddedTokensSuccessors final : public AllowedTokens {
     if (first >= last || !inner_->any(first, last)) return false;
     static const RankRanges kNone;
     const RankRanges& completing = pending_ ? pending_->completing : kNone;
-    const RankRanges& too_long = longer_ ? longer_->completing_added : kNone;
+    const RankRanges& too_long = longer_ ? longer_->completing : kNone;
     return completing.any_gap(first, last, [&](Rank begin, Rank end) {
       return too_long.any_gap(begin, end, [&](Rank a, Rank b) { return any_unkilled(a, b); });
     });
@@ -85,22 +83,18 @@ class AddedTokensSuccessors final : public AllowedTokens {
   void copy_unsearched(Rank size, std::vector<std::uint64_t>& words) const {
     inner_->copy_words(size, words);
     if (pending_) pending_->completing.clear(words);
-    if (longer_) longer_->completing_added.clear(words);
-    for (const Rank rank : family_->forbidden_) words[rank / kWordBits] &= ~bit(rank);
+    if (longer_) longer_->completing.clear(words);
     for (const Rank rank : family_->added_) {
       if (test_added(rank)) words[rank / kWordBits] |= bit(rank);
     }
   }
 
   // May this added token follow?
-  bool test_added(Rank rank) const {
-    return segment_may_end_ && !(pending_ && pending_->completing_added.contains(rank)) &&
-           !(longer_ && longer_->completing_added.contains(rank));
-  }
-  // Does this other token complete a spelling that must not be completed?
+  bool test_added(Rank rank) const { return segment_may_end_ && !kills(rank); }
+  // Does this token complete a spelling that must not be completed?
   bool kills(Rank rank) const {
-    return family_->is_forbidden_.test(rank) || (pending_ && pending_->completing.contains(rank)) ||
-           (longer_ && longer_->completing_added.contains(rank));
+    return (pending_ && pending_->completing.contains(rank)) ||
+           (longer_ && longer_->completing.contains(rank));
   }
 
  private:
@@ -142,14 +136,12 @@ class AddedTokensSuccessors final : public AllowedTokens {
 };
 
 AddedTokensFamily::AddedTokensFamily(std::shared_ptr<const Vocabulary> vocabulary,
-                                     std::unique_ptr<const TokenizerFamily> inner,
-                                     const std::vector<std::string>& forbidden)
+                                     std::unique_ptr<const TokenizerFamily> inner)
     : vocabulary_(std::move(vocabulary)),
       inner_(std::move(inner)),
-      spellings_(spellings_of(*vocabulary_), forbidden),
+      spellings_(spellings_of(*vocabulary_)),
       is_added_(0, table().size()),
       is_doubtful_(0, table().size()),
-      is_forbidden_(0, table().size()),
       pending_(kCachedNodes),
       pending_longer_(kCachedNodes),
       live_(kCachedAnswers) {
@@ -169,15 +161,13 @@ AddedTokensFamily::AddedTokensFamily(std::shared_ptr<const Vocabulary> vocabular
       continue;
     }
     Node node = ByteTrie::kRoot;
-    bool completes = false;
     for (const char byte : table().bytes(rank)) {
       node = spellings_.step(node, static_cast<std::uint8_t>(byte));
-      completes = completes || spellings_.completes(node);
     }
-    if (node == ByteTrie::kRoot && !completes) continue;
+    if (node == ByteTrie::kRoot) continue;
     exceptions_.push_back(rank);
-    (completes ? forbidden_ : doubtful_).push_back(rank);
-    (completes ? is_forbidden_ : is_doubtful_).set(rank);
+    doubtful_.push_back(rank);
+    is_doubtful_.set(rank);
   }
 }
 
@@ -315,24 +305,15 @@ bool AddedTokensFamily::search(const ContextState& start) const {
   return false;
 }
 
-void AddedTokensFamily::encode_segment(std::string_view segment,
-                                       std::size_t origin,
-                                       std::vector<TokenId>& tokens) const {
-  if (segment.empty()) return;
-  Node node = ByteTrie::kRoot;
-  for (std::size_t at = 0; at < segment.size(); ++at) {
-    node = spellings_.step(node, static_cast<std::uint8_t>(segment[at]));
-    if (!spellings_.completes(node)) continue;
-    throw InvalidInput("the text has, up to position " + std::to_string(origin + at + 1) +
-                       ", what this tokenizer's normalizer leaves in no text");
-  }
-  inner_->encode(segment, origin, tokens);
-}
-
 void AddedTokensFamily::encode(std::string_view text,
                                std::size_t origin,
                                std::vector<TokenId>& tokens) const {
   std::size_t segment = 0;
+  const auto encode_segment = [&](std::size_t end) {
+    if (end > segment) {
+      inner_->encode(text.substr(segment, end - segment), origin + segment, tokens);
+    }
+  };
   for (std::size_t at = 0; at < text.size();) {
     std::size_t index = 0;
     const std::size_t end = spellings_.longest_added(text, at, &index);
@@ -340,11 +321,11 @@ void AddedTokensFamily::encode(std::string_view text,
       ++at;
       continue;
     }
-    encode_segment(text.substr(segment, at - segment), origin + segment, tokens);
+    encode_segment(at);
     tokens.push_back(vocabulary_->added()[index]);
     segment = at = end;
   }
-  encode_segment(text.substr(segment), origin + segment, tokens);
+  encode_segment(text.size());
 }
 
 }  // namespace nextbyte

@@ -34,8 +34,8 @@ namespace nextbyte {
 // trie nodes (`extension`, the number of the set): mostly empty or the last added token's node; one
 // more for each spelling that began before an added token, and is not ended by it.
 //
-// An ordinary token that has a spelling inside is hidden (vocabulary.h). Forbidden spellings kill
-// in a segment only. The end of the text, or of a segment, leaves what is pending without effect.
+// An ordinary token that has a spelling inside is hidden (vocabulary.h). The end of the text, or of
+// a segment, leaves what is pending without effect.
 //
 // Liveness: inner family and spellings may contradict each other: inside a character or before one
 // that the pre-tokenizer waits for, every way on may complete a spelling. Contexts with pending
@@ -50,8 +50,7 @@ class AddedTokensFamily final : public TokenizerFamily {
  public:
   // `inner` has a rank for each added token of `vocabulary`, and allows none of them.
   AddedTokensFamily(std::shared_ptr<const Vocabulary> vocabulary,
-                    std::unique_ptr<const TokenizerFamily> inner,
-                    const std::vector<std::string>& forbidden = {});
+                    std::unique_ptr<const TokenizerFamily> inner);
 
   const TokenTable& table() const noexcept override { return inner_->table(); }
   ContextState initial() const override;
@@ -93,14 +92,11 @@ class AddedTokensFamily final : public TokenizerFamily {
   std::shared_ptr<const Pending> pending_longer(std::uint32_t extension) const;
   const Nodes& nodes_of(std::uint32_t extension) const;
   std::uint32_t extension_of(Nodes nodes) const;
-  // The nodes that are still below an added spelling after more bytes.
+  // The nodes that are still below a spelling after more bytes.
   void follow(Node node, std::string_view bytes, Nodes& nodes) const;
   // May a text go on from here to its end?
   bool is_live(const ContextState& context) const;
   bool search(const ContextState& start) const;
-  void encode_segment(std::string_view segment,
-                      std::size_t origin,
-                      std::vector<TokenId>& tokens) const;
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const TokenizerFamily> inner_;
@@ -109,9 +105,8 @@ class AddedTokensFamily final : public TokenizerFamily {
   std::vector<Node> added_nodes_;  // of each
   BitSet is_added_;
   std::vector<Rank> doubtful_;    // ordinary tokens that end with the beginning of a spelling
-  std::vector<Rank> forbidden_;   // ordinary tokens that have a forbidden spelling inside
-  std::vector<Rank> exceptions_;  // added, doubtful and forbidden ones, ascending
-  BitSet is_doubtful_, is_forbidden_;
+  std::vector<Rank> exceptions_;  // added and doubtful ones, ascending
+  BitSet is_doubtful_;
   mutable Interner<Nodes> node_sets_;
   mutable BoundedCache<std::uint32_t, Pending> pending_, pending_longer_;
   mutable BoundedCache<SearchKey, bool, SearchKeyHash> live_;

@@ -166,7 +166,7 @@ std::shared_ptr<const RankRanges> LongestMatchFamily::killed(const Nodes& pointe
   return killed_.get(Position{{}, pointers}, [&] {
     Completions found;
     for (const Node node : pointers) {
-      find_completions(trie_, node, table_, [](std::uint32_t) { return true; }, found);
+      find_completions(trie_, node, table_, found);
     }
     return RankRanges(std::move(found.completing));
   });

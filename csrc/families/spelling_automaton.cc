@@ -10,9 +10,7 @@
 namespace nextbyte {
 namespace {
 
-std::vector<std::string> joined(std::vector<std::string> added,
-                                const std::vector<std::string>& forbidden) {
-  added.insert(added.end(), forbidden.begin(), forbidden.end());
+const std::vector<std::string>& checked(const std::vector<std::string>& added) {
   for (const std::string& spelling : added) {
     for (std::size_t at = 0; at < spelling.size();) {
       const unsigned length = decode_scalar(spelling, at).length;
@@ -26,22 +24,17 @@ std::vector<std::string> joined(std::vector<std::string> added,
   return added;
 }
 
-SpellingAutomaton::Pending summed_up(Completions all, Completions added) {
-  std::sort(all.inside.begin(), all.inside.end());
-  all.inside.erase(std::unique(all.inside.begin(), all.inside.end()), all.inside.end());
-  return {RankRanges(std::move(all.completing)),
-          RankRanges(std::move(added.completing)),
-          std::move(all.inside)};
+SpellingAutomaton::Pending summed_up(Completions found) {
+  std::sort(found.inside.begin(), found.inside.end());
+  found.inside.erase(std::unique(found.inside.begin(), found.inside.end()), found.inside.end());
+  return {RankRanges(std::move(found.completing)), std::move(found.inside)};
 }
 
 }  // namespace
 
-SpellingAutomaton::SpellingAutomaton(const std::vector<std::string>& added,
-                                     const std::vector<std::string>& forbidden)
-    : num_added_(added.size()),
-      trie_(joined(added, forbidden)),
+SpellingAutomaton::SpellingAutomaton(const std::vector<std::string>& added)
+    : trie_(checked(added)),
       failure_(trie_.num_nodes(), ByteTrie::kRoot),
-      completes_(trie_.num_nodes(), false),
       has_longer_(trie_.num_nodes(), false) {
   add_failures();
   mark_longer(added);
@@ -51,7 +44,6 @@ void SpellingAutomaton::add_failures() {
   // Nodes are numbered breadth first, so a node's failure is done before the node. Linear: along a
   // spelling the failure's depth grows by at most one a byte.
   for (Node node = ByteTrie::kRoot; node < trie_.num_nodes(); ++node) {
-    completes_[node] = trie_.is_terminal(node) || completes_[failure_[node]];
     if (node == ByteTrie::kRoot) continue;
     trie_.for_each_child(
         node, [&](std::uint8_t byte, Node child) { failure_[child] = step(failure_[node], byte); });
@@ -77,7 +69,7 @@ std::size_t SpellingAutomaton::longest_added(std::string_view text,
   for (std::size_t at = start; at < text.size(); ++at) {
     node = trie_.step(node, static_cast<std::uint8_t>(text[at]));
     if (node == ByteTrie::kOff) break;
-    if (!is_added(node)) continue;
+    if (!trie_.is_terminal(node)) continue;
     end = at + 1;
     *index = trie_.entry(node);
   }
@@ -86,20 +78,17 @@ std::size_t SpellingAutomaton::longest_added(std::string_view text,
 
 SpellingAutomaton::Pending SpellingAutomaton::pending_longer(const std::vector<Node>& nodes,
                                                              const TokenTable& table) const {
-  Completions added;
-  const auto counts = [&](std::uint32_t entry) { return entry < num_added_; };
-  for (const Node node : nodes) find_completions(trie_, node, table, counts, added);
-  return summed_up(added, added);
+  Completions found;
+  for (const Node node : nodes) find_completions(trie_, node, table, found);
+  return summed_up(std::move(found));
 }
 
 SpellingAutomaton::Pending SpellingAutomaton::pending(Node node, const TokenTable& table) const {
-  Completions all, added;
-  const auto counts = [&](std::uint32_t entry) { return entry < num_added_; };
+  Completions found;
   for (; node != ByteTrie::kRoot; node = failure_[node]) {
-    find_completions(trie_, node, table, [](std::uint32_t) { return true; }, all);
-    find_completions(trie_, node, table, counts, added);
+    find_completions(trie_, node, table, found);
   }
-  return summed_up(std::move(all), std::move(added));
+  return summed_up(std::move(found));
 }
 
 }  // namespace nextbyte

@@ -1,4 +1,4 @@
-// Follows, while a text grows, the spellings that it must not spell out (Aho and Corasick).
+// Follows, while a text grows, the added tokens' spellings that it begins (Aho and Corasick).
 #ifndef NEXTBYTE_FAMILIES_SPELLING_AUTOMATON_H_
 #define NEXTBYTE_FAMILIES_SPELLING_AUTOMATON_H_
 
@@ -13,17 +13,15 @@
 
 namespace nextbyte {
 
-// The spellings of added tokens, and *forbidden* ones, which are no token and may just not occur in
-// a segment. A node stands for the longest beginning of a spelling that the bytes so far end with;
-// its failure link for the next shorter one, down to the root. Immutable. Memory
-// and construction are linear in the total length of the spellings.
+// A node stands for the longest beginning of a spelling that the bytes so far end with; its failure
+// link for the next shorter one, down to the root. Immutable. Memory and construction are linear in
+// the total length of the spellings.
 class SpellingAutomaton {
  public:
   using Node = ByteTrie::Node;
 
   // Throws UnsupportedTokenizer if a spelling is no valid UTF-8.
-  SpellingAutomaton(const std::vector<std::string>& added,
-                    const std::vector<std::string>& forbidden);
+  explicit SpellingAutomaton(const std::vector<std::string>& added);
 
   // The node after one more byte; never off the trie.
   Node step(Node node, std::uint8_t byte) const noexcept {
@@ -34,40 +32,33 @@ class SpellingAutomaton {
     }
   }
   Node failure(Node node) const noexcept { return failure_[node]; }
-  // Does some spelling, added or forbidden, end here?
-  bool completes(Node node) const noexcept { return completes_[node]; }
   const ByteTrie& trie() const noexcept { return trie_; }
-  bool is_added(Node node) const noexcept {
-    return trie_.is_terminal(node) && trie_.entry(node) < num_added_;
-  }
-  // Does a longer added spelling begin with what the node spells?
+  // Does a longer spelling begin with what the node spells?
   bool has_longer(Node node) const noexcept { return has_longer_[node]; }
-  // The node of each added spelling, in the order given.
+  // The node of each spelling, in the order given.
   const std::vector<Node>& added_nodes() const noexcept { return added_nodes_; }
-  // Where the longest added spelling at `start` ends; `start` if there is none. *index is its own.
+  // Where the longest spelling at `start` ends; `start` if there is none. *index is its own.
   std::size_t longest_added(std::string_view text,
                             std::size_t start,
                             std::size_t* index) const noexcept;
 
   // What a token does to pending spellings.
   struct Pending {
-    RankRanges completing;        // it completes one, added or forbidden
-    RankRanges completing_added;  // it completes an added one
-    std::vector<Rank> inside;     // it goes on with one to its own end; ascending
+    RankRanges completing;     // it completes one
+    std::vector<Rank> inside;  // it goes on with one to its own end; ascending
   };
   // ... to those that the bytes so far end with.
   Pending pending(Node node, const TokenTable& table) const;
-  // ... to the added ones that begin with the bytes of one of the nodes; no forbidden ones.
+  // ... to those that begin with the bytes of one of the nodes.
   Pending pending_longer(const std::vector<Node>& nodes, const TokenTable& table) const;
 
  private:
   void add_failures();
   void mark_longer(const std::vector<std::string>& added);
 
-  std::size_t num_added_;
-  ByteTrie trie_;  // the added spellings, then the forbidden ones
+  ByteTrie trie_;
   std::vector<Node> failure_;
-  std::vector<bool> completes_, has_longer_;
+  std::vector<bool> has_longer_;
   std::vector<Node> added_nodes_;
 };
 

@@ -51,8 +51,8 @@ bool ByteStream::push_byte(std::uint8_t byte) {
 }
 
 void ByteStream::push(std::string_view bytes) {
-  std::optional<ByteStream> before;
-  if (bytes.size() > 1) before = *this;
+  std::unique_ptr<ByteStream> before;  // an optional would be 2 KB of zeros for each byte
+  if (bytes.size() > 1) before = std::make_unique<ByteStream>(*this);
   for (const char c : bytes) {
     const std::uint8_t byte = static_cast<std::uint8_t>(c);
     if (push_byte(byte)) continue;
@@ -270,7 +270,8 @@ const ByteLogprobs& ByteStream::next_byte_logprobs() {
   }
   for (const double mass : masses) total += mass;
   if (!(total > 0.0)) throw_no_mass();
-  for (double& mass : masses) mass = std::log(mass / total);
+  // Most symbols of an inner node have no mass, and the logarithm of 0 is a slow one.
+  for (double& mass : masses) mass = mass > 0.0 ? std::log(mass / total) : kImpossible;
   logprobs_ = masses;
   unconfirmed_ = unconfirmed / weights;
   return *logprobs_;

@@ -1,4 +1,4 @@
-// Sorted ranges of ranks: union, look-up, and the bits they take out of a mask.
+// Sorted ranges of ranks: union, look-up, the bits they take out of a mask, and which complete.
 #include "vocabulary/rank_ranges.h"
 
 #include <algorithm>
@@ -41,6 +41,31 @@ void RankRanges::clear(std::vector<std::uint64_t>& words) const noexcept {
     for (std::size_t index = range.first / kWordBits; index < end; ++index) {
       words[index] &= ~word_range_mask(index, range.first, range.last);
     }
+  }
+}
+
+void find_completions(const ByteTrie& trie,
+                      ByteTrie::Node node,
+                      const TokenTable& table,
+                      Completions& found) {
+  struct Position {
+    ByteTrie::Node node;
+    TokenTable::Cursor cursor;
+  };
+  std::vector<Position> stack{{node, table.root()}};
+  while (!stack.empty()) {
+    const Position at = stack.back();
+    stack.pop_back();
+    trie.for_each_child(at.node, [&](std::uint8_t byte, ByteTrie::Node child) {
+      TokenTable::Cursor cursor = at.cursor;
+      if (!table.step(cursor, byte)) return;
+      if (trie.is_terminal(child)) {
+        found.completing.push_back({cursor.first, cursor.last});
+        return;
+      }
+      if (const Rank exact = table.exact(cursor); exact != kNoRank) found.inside.push_back(exact);
+      stack.push_back({child, cursor});
+    });
   }
 }
 

@@ -53,35 +53,12 @@ struct Completions {
   std::vector<Rank> inside;           // the whole token is on the trie, and completes no entry
 };
 
-// Adds the tokens that walk from `node` to an entry for which counts(entry index) holds, and those
-// that end before. Trie and table are walked together: O(nodes they share below `node`, down to the
-// first entry on each branch).
-template <typename Counts>
+// Adds the tokens that walk from `node` to an entry, and those that end before. Trie and table are
+// walked together: O(nodes they share below `node`, down to the first entry on each branch).
 void find_completions(const ByteTrie& trie,
                       ByteTrie::Node node,
                       const TokenTable& table,
-                      Counts counts,
-                      Completions& found) {
-  struct Position {
-    ByteTrie::Node node;
-    TokenTable::Cursor cursor;
-  };
-  std::vector<Position> stack{{node, table.root()}};
-  while (!stack.empty()) {
-    const Position at = stack.back();
-    stack.pop_back();
-    trie.for_each_child(at.node, [&](std::uint8_t byte, ByteTrie::Node child) {
-      TokenTable::Cursor cursor = at.cursor;
-      if (!table.step(cursor, byte)) return;
-      if (trie.is_terminal(child) && counts(trie.entry(child))) {
-        found.completing.push_back({cursor.first, cursor.last});
-        return;
-      }
-      if (const Rank exact = table.exact(cursor); exact != kNoRank) found.inside.push_back(exact);
-      stack.push_back({child, cursor});
-    });
-  }
-}
+                      Completions& found);
 
 }  // namespace nextbyte
 

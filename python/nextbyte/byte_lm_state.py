@@ -33,9 +33,6 @@ class Reader(Protocol):
     def extend(self, requests: Sequence[tuple[Evaluated | None, list[int]]]) -> list[Branch]:
         """Evaluate contexts below evaluated ones in one batch."""
 
-    def next_byte_logprobs(self, states: Sequence[ByteLMState]) -> NDArray[np.float64]:
-        """Return the laws of states of this model, shape (n, 257)."""
-
     @property
     def tokenizer(self) -> Tokenizer:
         """What the states' bytes are read with."""
@@ -55,6 +52,7 @@ class ByteLMState:
         self._look_ahead = look_ahead
         self._stream = stream
         self._start_tokens = start_tokens
+        self._is_certain = not stream.tokenizer.is_witnessed
         self._lineage = Lineage()
         self._held: list[Evaluated] = []
         self._lm_evaluations = 0
@@ -81,7 +79,7 @@ class ByteLMState:
         0.0 where it is exact, never more than `tolerance`. 1.0, which says nothing, where the
         tokenizer's covers are only validated: `unconfirmed_mass` then estimates what is missing.
         """
-        return 1.0 if self._stream.tokenizer.is_witnessed else self._stream.bound
+        return self._stream.bound if self._is_certain else 1.0
 
     @property
     def tolerance(self) -> float:
@@ -91,7 +89,7 @@ class ByteLMState:
     @property
     def logprob_is_exact(self) -> bool:
         """Whether `logprob` is exact, whatever `bound` says of the distributions."""
-        return not self._stream.tokenizer.is_witnessed
+        return self._is_certain
 
     @property
     def unconfirmed_mass(self) -> float:
@@ -131,7 +129,13 @@ class ByteLMState:
 
     def next_byte_logprobs(self) -> NDArray[np.float64]:
         """Return the law of the next byte, shape (257,), float64; see `ByteState`."""
-        row: NDArray[np.float64] = self._lm.next_byte_logprobs([self])[0]
+        row = np.empty(ALPHABET_SIZE)
+        try:
+            evaluate_states([self], current=True)
+            self._stream.next_byte_logprobs(row)
+        except InvalidInputError:  # a row that is no distribution
+            self._forget_rows()
+            raise
         return row
 
     def next_byte_bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -162,7 +166,7 @@ class ByteLMState:
         """
         self.next_byte_logprobs()
         lower, upper = np.zeros(ALPHABET_SIZE), np.ones(ALPHABET_SIZE)
-        if not self._stream.tokenizer.is_witnessed:
+        if self._is_certain:
             self._stream.next_byte_bounds(lower, upper)
         return lower, upper
 
@@ -293,7 +297,7 @@ def evaluate_states(states: Sequence[ByteLMState], *, current: bool) -> None:
     That is for their laws (`current`), or for the weights of their covers alone. States with a
     tolerance learn from rows which others they can do without, and ask again.
     """
-    asking = list({id(state): state for state in states}.values())
+    asking = list(dict.fromkeys(states))
     while asking:
         wanted: dict[int, tuple[_core.Context, list[ByteLMState]]] = {}
         again = []
@@ -340,7 +344,7 @@ def _read(
     if not missing:
         return found
     lm = missing[0][1][0]._lm  # noqa: SLF001
-    waiting = {id(state): state for _, owners, _, _ in missing for state in owners}.values()
+    waiting = dict.fromkeys(state for _, owners, _, _ in missing for state in owners)
     ahead_of = _likely_of(waiting)
     branches = lm.extend(
         [(ancestor, tokens) for _, _, ancestor, tokens in missing]
@@ -375,6 +379,8 @@ def _likely_of(
         if likely := state._likely():  # noqa: SLF001
             key, ancestor, tokens = likely
             found.setdefault(key, (ancestor, tokens, []))[2].append(state)
+    if not found:
+        return []
     counts = Counter(id(owners[0]._lineage) for _, _, owners in found.values())  # noqa: SLF001
     return [
         (key, ancestor, tokens, owners)

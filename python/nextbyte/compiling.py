@@ -12,7 +12,7 @@ from nextbyte.errors import TokenizerFormatError, UnsupportedTokenizerError
 from nextbyte.formats.description import BytePairs, CharacterPairs, LongestMatch, Unigram
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,34 +75,23 @@ def _require_dense(description: TokenizerDescription) -> None:
 def _byte_pairs(description: TokenizerDescription, model: BytePairs) -> _core.CompiledTokenizer:
     if model.unknown:
         raise UnsupportedTokenizerError(model.unknown)
+    from_rule: Callable[..., _core.CompiledTokenizer]
     if model.last_steps is not None:
-        return _core.compile_byte_pair_last_steps(
-            description.token_bytes,
-            merge_rows(model.last_steps),
-            model.stages,
-            whole_pieces=model.whole_pieces,
-            normal_form=model.normal_form,
-            added=description.added_tokens,
-        )
-    if model.merges is not None:
-        return _core.compile_byte_pair_merges(
-            description.token_bytes,
-            merge_rows(model.merges),
-            model.stages,
-            whole_pieces=model.whole_pieces,
-            normal_form=model.normal_form,
-            added=description.added_tokens,
-        )
-    if model.ranks is not None:
-        return _core.compile_byte_pair_ranks(
-            description.token_bytes,
-            np.ascontiguousarray(model.ranks, dtype=np.uint32),
-            model.stages,
-            whole_pieces=model.whole_pieces,
-            normal_form=model.normal_form,
-            added=description.added_tokens,
-        )
-    raise TokenizerFormatError("neither merges nor ranks")
+        from_rule, rule = _core.compile_byte_pair_last_steps, merge_rows(model.last_steps)
+    elif model.merges is not None:
+        from_rule, rule = _core.compile_byte_pair_merges, merge_rows(model.merges)
+    elif model.ranks is not None:
+        from_rule, rule = _core.compile_byte_pair_ranks, _rank_row(model.ranks)
+    else:
+        raise TokenizerFormatError("neither merges nor ranks")
+    return from_rule(
+        description.token_bytes,
+        rule,
+        model.stages,
+        whole_pieces=model.whole_pieces,
+        normal_form=model.normal_form,
+        added=description.added_tokens,
+    )
 
 
 def merge_rows(
@@ -112,35 +101,30 @@ def merge_rows(
     return np.ascontiguousarray(merges, dtype=np.uint32).reshape(-1, 3)
 
 
+def _rank_row(ranks: NDArray[np.uint32] | Sequence[int]) -> NDArray[np.uint32]:
+    """Return the ranks by token id as the core takes them."""
+    return np.ascontiguousarray(ranks, dtype=np.uint32)
+
+
 def _character_pairs(
     description: TokenizerDescription, model: CharacterPairs
 ) -> _core.CompiledTokenizer:
+    from_rule: Callable[..., _core.CompiledTokenizer]
     if model.last_steps is not None:
-        compiled = _core.compile_character_pair_last_steps(
-            description.token_bytes,
-            merge_rows(model.last_steps),
-            byte_tokens=model.byte_tokens,
-            has_lead=model.has_lead,
-            added=description.added_tokens,
-        )
+        from_rule, rule = _core.compile_character_pair_last_steps, merge_rows(model.last_steps)
     elif model.merges is not None:
-        compiled = _core.compile_character_pair_merges(
-            description.token_bytes,
-            merge_rows(model.merges),
-            byte_tokens=model.byte_tokens,
-            has_lead=model.has_lead,
-            added=description.added_tokens,
-        )
+        from_rule, rule = _core.compile_character_pair_merges, merge_rows(model.merges)
     elif model.ranks is not None:
-        compiled = _core.compile_character_pair_ranks(
-            description.token_bytes,
-            model.ranks,
-            byte_tokens=model.byte_tokens,
-            has_lead=model.has_lead,
-            added=description.added_tokens,
-        )
+        from_rule, rule = _core.compile_character_pair_ranks, _rank_row(model.ranks)
     else:
         raise TokenizerFormatError("neither merges nor ranks")
+    compiled = from_rule(
+        description.token_bytes,
+        rule,
+        byte_tokens=model.byte_tokens,
+        has_lead=model.has_lead,
+        added=description.added_tokens,
+    )
     for token in model.whole_pieces:
         if not compiled.is_reachable(token):
             data = description.token_bytes[token]

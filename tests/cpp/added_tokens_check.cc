@@ -22,7 +22,6 @@ struct Case {
   std::vector<std::string> alphabet;
   std::vector<std::string> tokens;  // "": special
   std::vector<TokenId> added;
-  std::vector<std::string> forbidden;
   std::vector<Merge> merges;
   std::vector<std::string> stages;
   bool longest_match = false;
@@ -33,8 +32,6 @@ struct Case {
     for (const std::string& token : tokens) text += " [" + shown(token) + "]";
     text += ", added:";
     for (const TokenId token : added) text += " [" + shown(tokens[token]) + "]";
-    if (!forbidden.empty()) text += ", forbidden:";
-    for (const std::string& spelling : forbidden) text += " [" + shown(spelling) + "]";
     return text;
   }
   std::shared_ptr<const Vocabulary> vocabulary(bool with_added) const {
@@ -50,7 +47,7 @@ struct Case {
   std::shared_ptr<const Tokenizer> make() const {
     const auto vocab = vocabulary(true);
     return std::make_shared<const Tokenizer>(
-        vocab, std::make_unique<AddedTokensFamily>(vocab, inner(vocab), forbidden));
+        vocab, std::make_unique<AddedTokensFamily>(vocab, inner(vocab)));
   }
 };
 
@@ -60,12 +57,8 @@ bool cut(const Case& c,
          const std::string& text,
          std::vector<TokenId>& tokens) {
   const auto segment = [&](std::size_t first, std::size_t last) {
-    const std::string part = text.substr(first, last - first);
-    for (const std::string& spelling : c.forbidden) {
-      if (part.find(spelling) != std::string::npos) return false;
-    }
     try {
-      inner.encode(part, 0, tokens);
+      inner.encode(text.substr(first, last - first), 0, tokens);
     } catch (const InvalidInput&) {
       return false;
     }
@@ -131,7 +124,6 @@ Case random_case(Random& random) {
     c.tokens.push_back(spelling);  // may be an ordinary token as well
     c.added.push_back(static_cast<TokenId>(c.tokens.size() - 1));
   }
-  if (random() % 3 == 0) c.forbidden.push_back(random_spelling(random, c.alphabet, 3));
   if (random() % 2 == 0) c.stages = {R"( ?[^\s]+|\s+(?!\S)|\s+)"};
   if (random() % 8 == 0) c.tokens[1 + random() % 3].clear();  // a byte without a token
   for (const Merge& merge : c.merges) {
@@ -192,8 +184,6 @@ void check_errors() {
   c.longest_match = true;
   const auto tokenizer = c.make();
   require_throw<InvalidInput>("position 5", [&] { tokenizer->encode("cabc x"); });
-  c.forbidden = {"ca"};
-  require_throw<InvalidInput>("position 5", [&] { c.make()->encode("cabca"); });
 }
 
 }  // namespace

@@ -132,9 +132,9 @@ class StreamSampler:
             return int(np.argmax(probabilities))
         # u < 1, so u * total < total in double precision too, and the first index whose cumulative
         # sum exceeds it has positive probability.
-        cumulative = np.cumsum(probabilities)
+        cumulative = probabilities.cumsum()
         uniform = self._random.random() * cumulative[-1]
-        return int(np.searchsorted(cumulative, uniform, side="right"))
+        return int(cumulative.searchsorted(uniform, side="right"))
 
     def _released_to(self, end: int) -> bytes:
         """Return the bytes before `end` that were not released before."""

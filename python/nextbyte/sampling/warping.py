@@ -205,7 +205,7 @@ def warp(logprobs: ArrayLike, params: SamplingParams) -> NDArray[np.float64]:
 def warp_law(row: NDArray[np.float64], params: SamplingParams) -> NDArray[np.float64]:
     """Return what `warp` defines, for a law of any length, shape (n,): of tokens, of covers."""
     largest = row.max()  # NaN if any entry is
-    if not np.isfinite(largest):
+    if not math.isfinite(largest):
         raise InvalidInputError(
             "logprobs leave no symbol: every entry is -inf"
             if largest == -np.inf
@@ -215,8 +215,11 @@ def warp_law(row: NDArray[np.float64], params: SamplingParams) -> NDArray[np.flo
         greedy = np.zeros(len(row))
         greedy[np.argmax(row)] = 1.0  # the first of equals
         return greedy
-    with np.errstate(over="ignore"):  # a tiny temperature may reach -inf, which is what is meant
-        weights = np.exp((row - largest) / params.temperature)
+    weights = row - largest
+    if params.temperature != 1.0:
+        with np.errstate(over="ignore"):  # a tiny one may reach -inf, which is what is meant
+            weights /= params.temperature
+    weights = np.exp(weights, out=weights)
     # From here the largest weight is 1, whatever is removed.
     if 0 < params.top_k < len(row) or params.top_p < 1.0:
         kept = _kept(row, weights, params)

@@ -1,4 +1,4 @@
-// Chooses characters and a family, and puts added tokens and forbidden spellings around it.
+// Chooses characters and a family, and puts added tokens around it.
 #include "random_tokenizer.h"
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 
 #include "families/added_tokens.h"
 #include "random_family.h"
-#include "text/unicode.h"
 
 using nextbyte::TokenId;
 
@@ -129,19 +128,9 @@ RandomTokenizer random_tokenizer(FuzzedDataProvider& source) {
   for (const std::string& token : made.vocabulary->token_bytes()) text += " " + shown(token);
   text += "\nadded:";
   for (const TokenId token : made.vocabulary->added()) text += " " + std::to_string(token);
-  text += "\nforbidden:";
-  std::vector<std::string> forbidden;
-  while (forbidden.size() < 3 && chance(source, 20)) {
-    std::string spelling = random_text(source, characters, 3);
-    // A single character is pending nowhere, so that a family that waits for one, as behind a lead
-    // that stands alone, is not asked again (families/added_tokens.h, liveness).
-    if (spelling.size() <= nextbyte::decode_scalar(spelling + '.', 0).length) continue;
-    text += " " + shown(spelling);
-    forbidden.push_back(std::move(spelling));
-  }
-  if (!made.vocabulary->added().empty() || !forbidden.empty()) {
-    made.family = std::make_unique<const nextbyte::AddedTokensFamily>(
-        made.vocabulary, std::move(made.family), forbidden);
+  if (!made.vocabulary->added().empty()) {
+    made.family = std::make_unique<const nextbyte::AddedTokensFamily>(made.vocabulary,
+                                                                      std::move(made.family));
   }
   return {std::make_shared<const nextbyte::Tokenizer>(
               made.vocabulary, std::move(made.family), made.lead),

@@ -29,8 +29,8 @@ std::string random_text(FuzzedDataProvider& source,
                         const Characters& characters,
                         std::size_t longest);
 
-// Of any family, with or without added tokens and forbidden spellings. Throws UnsupportedTokenizer
-// or TokenizerFormat where no tokenizer can be made.
+// Of any family, with or without added tokens. Throws UnsupportedTokenizer or TokenizerFormat where
+// no tokenizer can be made.
 RandomTokenizer random_tokenizer(FuzzedDataProvider& source);
 
 #endif  // NEXTBYTE_TESTS_FUZZ_CPP_RANDOM_TOKENIZER_H_
