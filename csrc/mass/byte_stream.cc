@@ -41,13 +41,20 @@ ByteStream::ByteStream(std::shared_ptr<const Tokenizer> tokenizer,
   }
 }
 
-bool ByteStream::push_byte(std::uint8_t byte) {
-  if (logprobs_ && (*logprobs_)[byte] == kImpossible) return false;
-  if (!tracker_.push(byte)) return false;
+ByteStream::Pushed ByteStream::push_byte(std::uint8_t byte) {
+  if (logprobs_ && (*logprobs_)[byte] == kImpossible) return Pushed::kImpossible;
+  const Context* const base_before = &tracker_.base();
+  if (!tracker_.push(byte)) return Pushed::kCannotFollow;
   fill_edges();
+  // Every cover goes through the contexts that came to the base.
+  for (const Context* c = &tracker_.base(); c != base_before; c = c->parent()) {
+    if (c->edge_logprob() != kImpossible) continue;
+    tracker_.rollback(1);
+    return Pushed::kImpossible;
+  }
   keep_live_rows();
   logprobs_.reset();
-  return true;
+  return Pushed::kYes;
 }
 
 void ByteStream::push(std::string_view bytes) {
@@ -55,17 +62,17 @@ void ByteStream::push(std::string_view bytes) {
   if (bytes.size() > 1) before = std::make_unique<ByteStream>(*this);
   for (const char c : bytes) {
     const std::uint8_t byte = static_cast<std::uint8_t>(c);
-    if (push_byte(byte)) continue;
+    const Pushed pushed = push_byte(byte);
+    if (pushed == Pushed::kYes) continue;
     const std::size_t position = size();
-    const bool by_model = logprobs_.has_value();
     if (before) *this = std::move(*before);
     throw UnreachableByte(
         position,
         byte,
         "byte " + printable(byte) + " at position " + std::to_string(position) +
-            (by_model ? " has probability zero after the bytes before it"
-                      : " cannot follow the bytes before it in any text that this "
-                        "tokenizer encodes"));
+            (pushed == Pushed::kImpossible
+                 ? " has probability zero after the bytes before it"
+                 : " cannot follow the bytes before it in any text that this tokenizer encodes"));
   }
 }
 

@@ -133,7 +133,8 @@ class ByteStream {
   // The symbols that tokens of the live context may have next.
   void add_symbols(const LiveContext& live, std::bitset<kAlphabetSize>& symbols) const;
   [[noreturn]] void throw_no_mass() const;
-  bool push_byte(std::uint8_t byte);
+  enum class Pushed : std::uint8_t { kYes, kCannotFollow, kImpossible };
+  Pushed push_byte(std::uint8_t byte);  // nothing has changed unless kYes
 
   CoverTracker tracker_;
   std::vector<TokenId> end_tokens_;

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from nextbyte import commands
 from nextbyte.commands import Feedback
-from nextbyte.commands.ensemble_options import load_models, model_names, warnings_in_one_line
+from nextbyte.commands.ensemble_options import (
+    load_models,
+    members_tolerance,
+    model_names,
+    warnings_in_one_line,
+)
 from nextbyte.errors import InvalidInputError
 from nextbyte.server import make_app, require
 from nextbyte.server.process import bind, run_server
@@ -54,7 +59,10 @@ def run_serve(arguments: argparse.Namespace) -> None:
     with contextlib.closing(bind(arguments.host, arguments.port)) as bound:
         model = load_models(
             arguments,
-            lambda name: commands.load_model(name, feedback, tolerance=arguments.tolerance),
+            lambda name: commands.load_model(
+                name, feedback, tolerance=members_tolerance(arguments)
+            ),
+            tolerance=arguments.tolerance,
         )
         name = arguments.name or "+".join(Path(one).name or one for one in model_names(arguments))
         app = make_app(model, name=name, api_key=key, log=None if arguments.quiet else _say)
