@@ -311,16 +311,12 @@ class TestHarness:
                 assert -math.inf < logprob <= 1e-6
                 assert logprob <= max(top.values()) + 1e-6
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=AssertionError,
-        reason="the one token that is generated has an entry for each of its bytes",
-    )
-    def test_one_entry_is_behind_the_prompt(self, server):
-        """It adds up `token_logprobs[characters of the context:-1]`: the last is the answer's."""
+    def test_entries_are_of_bytes_behind_the_prompt_too(self, server):
+        """So the sum of `[characters of the context:-1]` is wrong; docs/serving.md says so."""
         (choice,) = self.ask(server, "The capital of Fra")
         assert choice["text"] == "The capital of France"
-        assert len(choice["logprobs"]["token_logprobs"]) == len("The capital of Fra") + 1
+        assert choice["logprobs"]["bytes"] == [[byte] for byte in b"The capital of France"]
+        assert choice["logprobs"]["text_offset"] == list(range(len("The capital of France")))
 
     def test_what_is_known_does_not_depend_on_what_follows(self, server):
         """No tokenization of a text's end shows in what is said about its beginning."""
