@@ -74,7 +74,9 @@ def combined(
         if place.context is not base:
             factors = weighing.over_total(factors, law, tolerance)
         symbols = [END_OF_TEXT, *place.node.bytes_below.tolist()]
-        found = np.stack([shares.value, shares.lower, shares.upper]) * np.array(factors)[:, None]
+        found = np.stack([shares.value, shares.lower, shares.upper])
+        # Of nothing there is nothing, however much a context may weigh.
+        np.multiply(found, np.array(factors)[:, None], out=found, where=found > 0.0)
         if place.node is not owner.trie.root:  # its own token is another place's context
             found, symbols = found[:, 1:], symbols[1:]
         sums[:, symbols] += found
@@ -123,7 +125,7 @@ class _Weighing:
                 weight = self.over_total(weight, law, tolerance)
             own = shares.value[0], shares.lower[0], shares.upper[0]
             self._weights[child] = _Weight(
-                *(float(w * s) for w, s in zip(weight, own, strict=True))
+                *(float(w * s) if s > 0.0 else 0.0 for w, s in zip(weight, own, strict=True))
             )
         return self._weights[context]
 
