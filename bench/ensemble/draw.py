@@ -156,8 +156,8 @@ def draw(columns, last):
         "on HumanEval. Below zero both together are better than the better one.\n"
         "Above: mixture (light) and product (dark) by the share of the second; dots: the weights "
         "chosen on other texts of the kind.\nBelow: 95 % bootstrap intervals, over chunks of 20 "
-        f"bytes, for HumanEval over problems. Bytes: {sizes}.\n"
-        f"Commit {last['commit'][:8]}, {last['when'][:10]}.",
+        f"bytes, for HumanEval over problems (a dot alone: none, or smaller). Bytes: {sizes}.\n"
+        f"Newest figures: commit {last['commit'][:8]}, {last['when'][:10]}.",
         fontsize=7.5,
         color=QUIET,
         linespacing=1.5,
