@@ -2,7 +2,8 @@
 
 Run: python bench/ensemble/draw.py [--results FOLDER] [--images FOLDER]. Above: bits per byte of two
 models together, less those of the better one, by the share of the second. Below: the same
-difference for single models, controls and rules, with its interval. The newest records count.
+difference for single models, controls and rules, with its interval where that was taken to the
+better model. The newest records count.
 """
 
 from __future__ import annotations
@@ -49,8 +50,16 @@ class Column:
         return pattern.format(other=other, first=first, second=second, pair=f"{first} + {second}")
 
     def difference(self, what):
+        """Return the interval of the difference to the better model, if it was recorded."""
         facts = self.facts[what]
-        return facts.get("member_difference", facts["difference"])
+        better = min(self.models, key=lambda name: self.facts[name]["bits"])
+        for base, beside in (
+            ("best_single", "difference"),
+            ("best_member", "member_difference"),
+        ):
+            if facts.get(base) == better:
+                return facts[beside]
+        return None
 
 
 PROSE = (("SmolLM2-135M", "Gemma-3-270M"), ("SmolLM2", "Gemma"), ("SmolLM2", "Gemma"))
@@ -112,9 +121,10 @@ def draw_lines(axes, column, *, labelled):
         what = column.named(pattern)
         if what not in column.facts:
             continue
-        low, high = column.difference(what)
         middle = column.facts[what]["bits"] - column.best
-        axes.plot([low, high], [place, place], color=colour, linewidth=2.2, zorder=3)
+        interval = column.difference(what)
+        if interval:
+            axes.plot(interval, [place, place], color=colour, linewidth=2.2, zorder=3)
         axes.plot([middle], [place], "o", color=colour, markersize=5, zorder=4)
     axes.axvline(0.0, color=QUIET, linewidth=0.8, zorder=2)
     axes.grid(visible=True, axis="x", which="major", color="#eceff2", zorder=0)
@@ -146,8 +156,8 @@ def draw(columns, last):
         "on HumanEval. Below zero both together are better than the better one.\n"
         "Above: mixture (light) and product (dark) by the share of the second; dots: the weights "
         "chosen on other texts of the kind.\nBelow: 95 % bootstrap intervals, over chunks of 20 "
-        f"bytes, for HumanEval over problems. Bytes: {sizes}.\n"
-        f"Commit {last['commit'][:8]}, {last['when'][:10]}.",
+        f"bytes, for HumanEval over problems (a dot alone: none, or smaller). Bytes: {sizes}.\n"
+        f"Newest figures: commit {last['commit'][:8]}, {last['when'][:10]}.",
         fontsize=7.5,
         color=QUIET,
         linespacing=1.5,
