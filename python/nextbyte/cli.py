@@ -112,9 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     complete.add_argument("--json", action="store_true", help="print one JSON object at the end")
     complete.set_defaults(run=commands.run_complete)
 
-    infill = add("infill", parents=[model, shared], help="fill the gap between two files")
+    infill = add("infill", parents=[shared], help="fill the gap between two files")
+    add_ensemble_options(infill, _default_model())
     _add_infill_options(infill)
     _add_sampling_options(infill)
+    _add_tolerance(infill)
     infill.set_defaults(run=infill_command.run_infill)
 
     score = add("score", parents=[model, shared], help="how probable the bytes of files are")

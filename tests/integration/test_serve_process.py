@@ -154,7 +154,7 @@ def test_bad_requests_and_clients_that_go_away(server):
 @pytest.mark.model
 @pytest.mark.skipif(os.name == "nt", reason="signals are others there")
 def test_an_ensemble_gives_what_complete_prints_and_an_interrupt_is_the_end(
-    model_folder, tiny_folder
+    model_folder, tiny_folder, tmp_path
 ):
     models = ["--model", str(model_folder), "--model", str(tiny_folder), *WEIGHTS]
     sampling = {"max_bytes": 20, "temperature": 0.8, "seed": 5}
@@ -169,7 +169,14 @@ def test_an_ensemble_gives_what_complete_prints_and_an_interrupt_is_the_end(
         assert answer["usage"]["completion_bytes"] == len(printed["bytes"])
         stream = running.complete("def fib(n):", stream=True, **sampling)
         assert "".join(texts_of(stream.raw)) == printed["text"]
-        assert running.ask("/infill", {"input_prefix": "", "input_suffix": ""}).status == 501
+        gap = {"input_prefix": "def f", "input_suffix": "(n):", "max_bytes": 2, "seed": 1}
+        (tmp_path / "prefix").write_text(gap["input_prefix"])
+        (tmp_path / "suffix").write_text(gap["input_suffix"])
+        files = [f"--{part}-file={tmp_path / part}" for part in ("prefix", "suffix")]
+        command = [sys.executable, "-m", "nextbyte", "infill", *files, *models]
+        command += ["--max-bytes=2", "--seed=1", "--quiet"]
+        done = subprocess.run(command, capture_output=True, check=True, text=True)
+        assert running.ask("/infill", gap).json["content"] == done.stdout
         # Interrupted while it generates.
         connection = running.send("/v1/completions", {"prompt": "x", "max_bytes": 40, "n": 30})
         assert running.ask("/health").status == 200

@@ -120,6 +120,10 @@ def infilling(lm: nb.ByteLM) -> bytes:
     chunks = nb.infill_stream(lm, "def f(", b"\n", limits, cancel=lambda: False)
     assert_type(chunks, nb.InfillStream)
     assert_type([chunk.text for chunk in chunks], list[str])
+    members = nb.ByteEnsemble([lm, lm])
+    assert_type(nb.infill(members, "def f(", b"\n", limits, candidates=2), nb.Infill)
+    common = nb.CommonVocabularyEnsemble([lm, lm])
+    assert_type(nb.infill_stream(common, "def f(", b"\n", choose="best"), nb.InfillStream)
     return found.middle
 
 

@@ -140,3 +140,28 @@ def test_a_lost_member_is_one_line(run):
     status, _, err, _ = run("ab", *models, "--rule", "product")
     assert status == 2
     assert err.startswith("nextbyte: error: byte 0x62 at position 1 cannot follow under member 1")
+
+
+def test_a_gap_between_two_files(run, tmp_path, capfdbinary):
+    (tmp_path / "a").write_bytes(b"ab")
+    (tmp_path / "b").write_bytes(b"ba")
+    files = [f"--prefix-file={tmp_path / 'a'}", f"--suffix-file={tmp_path / 'b'}"]
+    options = ["--seed=5", "--max-bytes=6", "--json"]
+    members = [MODELS["A"], MODELS["B"]]
+    params = nb.SamplingParams(seed=5, max_bytes=6)
+    for rule, model in (
+        ("product", nb.ByteEnsemble(members, [0.6, 0.4], "product")),
+        ("common-vocabulary", nb.CommonVocabularyEnsemble(members, [0.6, 0.4])),
+    ):
+        models = ["--model=A", "--model=B", "--weights=0.6,0.4", f"--rule={rule}"]
+        assert main(["infill", *files, *models, *options]) == 0
+        answer = json.loads(capfdbinary.readouterr().out)
+        found = nb.infill(model, b"ab", b"ba", params)
+        assert bytes(answer["bytes"]) == found.bytes
+        assert (answer["models"], answer["rule"]) == (["A", "B"], rule)
+        assert (answer["format"], answer["suffix_bytes"]) == (None, 2)
+        weights = [candidate["log_weight"] for candidate in answer["candidates"]]
+        assert weights == pytest.approx([c.log_weight for c in found.candidates])
+        assert len(set(weights)) > 1
+    assert main(["infill", *files, "--model=A", "--model=B", "--format=qwen"]) == 2
+    assert b"needs a single ByteLM" in capfdbinary.readouterr().err

@@ -224,8 +224,8 @@ def test_what_is_refused(words, options, problem):
     lm, _ = noisy(words)
     with pytest.raises(InvalidInputError, match=problem):
         nb.infill(lm, "a", "b", **options)
-    with pytest.raises(InvalidInputError, match="infill needs a ByteLM"):
-        nb.infill(order2_model(1, b"ab"), "a", "b")
+    with pytest.raises(InvalidInputError, match=r"needs a ByteLM.*infill and infill_stream take"):
+        nb.InfillSession(order2_model(1, b"ab"), "a", "b")
 
 
 def test_a_trained_tokenizer_may_be_weighed_too(coder):

@@ -15,7 +15,7 @@ from unit.fim_models import coder, sayer
 @pytest.fixture
 def lm(tmp_path, monkeypatch):
     model = sayer(coder(tmp_path, "starcoder"), "ab world\n    ab\nab")
-    monkeypatch.setattr(commands, "load_model", lambda *_: model)
+    monkeypatch.setattr(commands, "load_model", lambda *_, **__: model)
     return model
 
 

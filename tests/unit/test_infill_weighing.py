@@ -11,6 +11,7 @@ import nextbyte as nb
 from nextbyte.infilling.weighing import _chosen, ends_of, weigh
 from nextbyte.sampling.batch_sampler import sample_batch
 from nextbyte.sampling.interruption import Interruption
+from nextbyte.text_weights import continuation_logprobs
 from unit.known_models import CountingBackend, load_all, noise, noisy
 
 
@@ -102,7 +103,7 @@ def test_a_draw_may_end_behind_each_token_whatever_ended_it(words):
                 seed=seed, max_bytes=params.max_bytes, stop=params.stop, unit=params.unit
             )
             drawn = nb.generate(lm, "the t", one)
-            ends = ends_of(lm, drawn, b"\xff")
+            ends = ends_of(drawn, b"\xff", words.token_bytes)
             assert ends[0] == 0
             assert ends[-1] == len(drawn.bytes)
             if one.unit == "byte":
@@ -121,12 +122,12 @@ def test_a_suffix_may_begin_inside_a_token(words):
     inner = 0
     for seed in range(40):
         drawn = nb.generate(lm, "the", nb.SamplingParams(seed=seed, max_bytes=12))
-        whole = set(ends_of(lm, drawn, b"\xff"))
+        whole = set(ends_of(drawn, b"\xff", words.token_bytes))
         for k in set(range(1, len(drawn.bytes))) - whole:
             stop = min(end for end in whole if end > k)
             suffix = drawn.bytes[k:stop]
-            assert k in ends_of(lm, drawn, suffix + b" and more")
-            assert k not in ends_of(lm, drawn, suffix[:-1] + b"\xff")
+            assert k in ends_of(drawn, suffix + b" and more", words.token_bytes)
+            assert k not in ends_of(drawn, suffix[:-1] + b"\xff", words.token_bytes)
             inner += 1
     assert inner > 10
 
@@ -162,7 +163,7 @@ def test_more_middles_than_are_weighed_keep_the_law_on_average(words):
     drawn = sample_batch(lm, [prefix] * 60, params, "replace", lambda _: None)
     counts: dict[bytes, int] = {}
     for generation in drawn:
-        for end in ends_of(lm, generation, suffix):
+        for end in ends_of(generation, suffix, words.token_bytes):
             middle = generation.bytes[:end]
             counts[middle] = counts.get(middle, 0) + 1
     assert len(counts) > 100
@@ -179,14 +180,15 @@ def test_more_middles_than_are_weighed_keep_the_law_on_average(words):
     sizes = {middle: n * (8 if middle in whole else 1) for middle, n in counts.items()}
     estimates = []
     for seed in range(60):
+        state = lm.start(prefix, tolerance=0.0)
         found = weigh(
-            lm,
-            lm.start(prefix, tolerance=0.0),
+            lambda part, s=state: continuation_logprobs(s, [(m, suffix) for m in part]),
             drawn,
             suffix,
             choose="best",
             random=np.random.default_rng(seed),
             interruption=Interruption(None, None),
+            token_bytes=words.token_bytes,
         )
         assert len(found.candidates) == 64
         best = max(found.candidates, key=lambda c: c.suffix_logprob + math.log(c.draws))

@@ -279,8 +279,9 @@ def test_fim_completions_without_a_gap_or_a_prompt(lm, server):
         found = running.ask("/v1/fim/completions", {"prompt": "ab", "suffix": ""}).json
         assert found["choices"][0]["message"]["content"] == "cd"
         assert found["choices"][0]["finish_reason"] == "stop"
-        answer = running.ask("/v1/fim/completions", {"prompt": "ab", "suffix": "d"})
-        assert (answer.status, answer.json["error"]["type"]) == (501, "not_supported_error")
+        found = running.ask("/v1/fim/completions", {"prompt": "ab", "suffix": "d"}).json
+        assert found["choices"][0]["message"]["content"] == "c"
+        assert found["choices"][0]["finish_reason"] == "stop"
 
 
 # --- Models without sentinels --------------------------------------------------------------------
@@ -301,3 +302,71 @@ def test_any_single_model_weighs_middles(tmp_path_factory):
         assert text == result.text
         plain = nb.generate(lm, "the w", nb.SamplingParams(max_tokens=3, seed=1)).text
         assert running.complete("the w", suffix="", max_tokens=3, seed=1).text == plain
+
+
+RULES = ("mixture", "product", "posterior", "common-vocabulary")
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory):
+    from unit.known_models import CountingBackend, load_all, noise  # noqa: PLC0415
+
+    words = load_all(tmp_path_factory.mktemp("tokenizers"))["smollm2_like"]
+    width = words.vocab_size
+    return [nb.ByteLM(words, CountingBackend(noise(width, s), width)) for s in (1.0, 2.0)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_ensembles_weigh_middles_at_every_endpoint(members, rule):
+    if rule == "common-vocabulary":
+        model = nb.CommonVocabularyEnsemble(members)
+    else:
+        model = nb.ByteEnsemble(members, rule=rule)
+    params = nb.SamplingParams(seed=3, max_bytes=4)
+    wanted = nb.infill(model, "the w", "ld", params)
+    assert len(wanted.candidates) > 1
+    with serving(model, name="team") as running:
+        found = running.infill("the w", "ld", n_predict=1, seed=3).json  # 4 bytes a token
+        assert (found["content"], found["model"]) == (wanted.text, "team")
+        assert found["tokens_evaluated"] == 2 + 1
+        assert not found["truncated"]
+        typed = running.infill("the", "ld", prompt=" w", n_predict=1, seed=3).json
+        assert typed["content"] == wanted.text
+        two = running.infill("the w", "ld", max_bytes=4, seed=3, n=2).json
+        other = nb.infill(model, "the w", "ld", nb.SamplingParams(seed=4, max_bytes=4))
+        assert [one["content"] for one in two] == [wanted.text, other.text]
+        assert running.complete("the w", suffix="ld", max_bytes=4, seed=3).text == wanted.text
+        body = {"prompt": "the w", "suffix": "ld", "max_tokens": 1, "random_seed": 3}
+        choice = running.ask("/v1/fim/completions", body).json["choices"][0]
+        assert choice["message"]["content"] == wanted.text
+        *chunks, _, _ = running.ask("/v1/fim/completions", {**body, "stream": True}).events
+        texts = [chunk["choices"][0]["delta"]["content"] for chunk in chunks]
+        assert "".join(texts) == wanted.text
+
+
+def test_a_gap_leaves_room_in_what_an_ensemble_reads(members):
+    class Short(nb.ByteEnsemble):
+        max_text_bytes = 40
+
+    model = Short(members)
+    prefix = "ab " * 30
+    wanted = nb.infill(model, prefix, "ld", nb.SamplingParams(seed=3, max_bytes=20))
+    assert wanted.prefix_bytes <= 18
+    with serving(model) as running:
+        found = running.infill(prefix, "ld", n_predict=400, seed=3).json
+        assert found["content"] == wanted.text
+        assert found["tokens_evaluated"] == -(-wanted.prefix_bytes // 4) + 1
+
+
+def test_an_audit_fills_no_gaps(tmp_path_factory):
+    from unit.known_models import load_all, noisy  # noqa: PLC0415
+
+    tokenizers = load_all(tmp_path_factory.mktemp("tokenizers"))
+    lm, _ = noisy(tokenizers["smollm2_like"])
+    audit = nb.ByteLM(lm.tokenizer, lm.backend, target="raw")
+    with serving(audit) as running:
+        answer = running.ask("/infill", {"input_prefix": "a", "input_suffix": "b"})
+        assert (answer.status, answer.json["error"]["code"]) == (501, 501)
+        assert "target='raw'" in answer.message
+        answer = running.ask("/v1/completions", {"prompt": "a", "suffix": "b"})
+        assert (answer.status, answer.json["error"]["type"]) == (501, "not_supported_error")

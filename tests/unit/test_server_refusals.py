@@ -122,15 +122,14 @@ def test_a_prompt_that_cannot_be_is_the_clients_error(server):
     assert answer.message.startswith("byte 0x7a at position 0")
 
 
-def test_gaps_need_a_model_that_can_fill_them(server):
-    answer = server.ask("/v1/completions", {"prompt": "a", "suffix": "b"})
-    assert (answer.status, answer.json["error"]["type"]) == (501, "not_supported_error")
-    assert "single model" in answer.message
-    assert server.ask("/infill", {"input_prefix": "a", "input_suffix": "b"}).json["error"] == {
-        "code": 501,
-        "message": answer.message,
-        "type": "not_supported_error",
-    }
+def test_gaps_of_any_byte_model(server, law):
+    wanted = nb.infill(law, "ab", "ba", nb.SamplingParams(seed=3, max_bytes=9))
+    found = server.complete("ab", suffix="ba", seed=3, max_bytes=9)
+    assert (found.status, found.text) == (200, wanted.text)
+    body = {"input_prefix": "ab", "input_suffix": "ba", "seed": 3, "max_bytes": 9}
+    assert server.ask("/infill", body).json["content"] == wanted.text
+    answer = server.ask("/infill", {**body, "input_prefix": "zebra"})
+    assert (answer.status, answer.json["error"]["type"]) == (400, "invalid_request_error")
     # Nothing behind the cursor is no gap.
     text = server.complete("ab", seed=3, max_bytes=9).text
     assert server.complete("ab", suffix="", seed=3, max_bytes=9).text == text

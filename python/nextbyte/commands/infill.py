@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from nextbyte import commands
 from nextbyte.commands import Feedback
+from nextbyte.commands.ensemble_options import (
+    described,
+    load_models,
+    members_tolerance,
+    warnings_in_one_line,
+)
 from nextbyte.infilling import infill
 from nextbyte.progress import progress_bar
 
 if TYPE_CHECKING:
     import argparse
 
-    from nextbyte.byte_lm import ByteLM
     from nextbyte.infilling import Infill
 
 __all__ = ["run_infill"]
@@ -26,10 +31,18 @@ def run_infill(arguments: argparse.Namespace) -> None:
     prefix, suffix = _read(arguments.prefix_file), _read(arguments.suffix_file)
     params = commands.sampling_params(arguments)
     feedback = Feedback.asked_by(arguments)
-    lm = cast("ByteLM", commands.load_model(arguments.model, feedback))
-    with progress_bar("filling", enabled=feedback.bars, force=feedback.force_bars):
+    own = members_tolerance(arguments)
+    model = load_models(
+        arguments,
+        lambda name: commands.load_model(name, feedback, tolerance=own),
+        tolerance=arguments.tolerance,
+    )
+    with (
+        warnings_in_one_line(quiet=arguments.quiet),
+        progress_bar("filling", enabled=feedback.bars, force=feedback.force_bars),
+    ):
         found = infill(
-            lm,
+            model,
             prefix,
             suffix,
             params,
@@ -42,7 +55,7 @@ def run_infill(arguments: argparse.Namespace) -> None:
             choose=arguments.choose,
         )
     if arguments.json:
-        sys.stdout.write(json.dumps(_answer(arguments.model, found)) + "\n")
+        sys.stdout.write(json.dumps(_answer(described(arguments), found)) + "\n")
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(found.bytes)
@@ -55,9 +68,9 @@ def run_infill(arguments: argparse.Namespace) -> None:
         )
 
 
-def _answer(model: str, found: Infill) -> dict[str, object]:
+def _answer(models: dict[str, object], found: Infill) -> dict[str, object]:
     return {
-        "model": model,
+        **models,
         "text": found.text,
         "bytes": list(found.bytes),
         "finish_reason": found.finish_reason,

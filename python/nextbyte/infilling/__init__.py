@@ -7,16 +7,21 @@ since in either order. The end of the middle is the model's own end-of-middle to
 the end of the text.
 
 *Other models* only go on from a prefix: middles are drawn so, and weighed by the byte-exact
-probability of the suffix behind each (`weighing.py`).
+probability of the suffix behind each (`weighing.py`): by tokens and covers where the model is one
+`ByteLM`, by bytes with an ensemble or whatever else is a byte model (`byte_models.py`).
 
 Either way a middle ends before it repeats what comes after it, and where the caller's limits say
-(`sampling/text_ends.py`, `sampling/interruption.py`). `infill` is one completion of a session.
+(`sampling/text_ends.py`, `sampling/interruption.py`). `infill` is one completion of a session; a
+session holds what a `ByteLM` has read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nextbyte.byte_lm import ByteLM
+from nextbyte.errors import InvalidInputError
+from nextbyte.infilling.byte_models import ByteGap
 from nextbyte.infilling.results import Infill, InfillCandidate, InfillStream
 from nextbyte.infilling.session import InfillSession
 from nextbyte.infilling.weighing import Choice
@@ -26,7 +31,7 @@ from nextbyte.text_input import as_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nextbyte.byte_lm import ByteLM
+    from nextbyte.byte_model import ByteModel
     from nextbyte.fim_formats import FimOrder
     from nextbyte.sampling.interruption import Cancel
 
@@ -42,7 +47,7 @@ __all__ = [
 
 
 def infill_stream(
-    lm: ByteLM,
+    lm: ByteModel,
     prefix: str | bytes,
     suffix: str | bytes,
     params: SamplingParams | None = None,
@@ -91,6 +96,26 @@ def infill_stream(
     """
     params = SamplingParams() if params is None else params
     data = as_bytes(typed, name="typed")
+    room_bytes = len(data) + params.max_bytes
+    if not isinstance(lm, ByteLM):
+        if order is not None or path or repository or files:
+            raise InvalidInputError(
+                f"{type(lm).__name__} has no tokens for infilling, so there are no order, no paths "
+                "and no other files"
+            )
+        gap = ByteGap(
+            lm,
+            prefix,
+            suffix,
+            typed=data,
+            format=format,
+            prefix_bytes=prefix_bytes,
+            suffix_bytes=suffix_bytes,
+            room_bytes=room_bytes,
+        )
+        return gap.stream(
+            params, keep_indent=keep_indent, candidates=candidates, choose=choose, cancel=cancel
+        )
     session = InfillSession(
         lm,
         prefix,
@@ -102,7 +127,7 @@ def infill_stream(
         files=files,
         prefix_bytes=prefix_bytes,
         suffix_bytes=suffix_bytes,
-        room_bytes=len(data) + params.max_bytes,
+        room_bytes=room_bytes,
     )
     session.type(data)
     return session.stream(
@@ -111,7 +136,7 @@ def infill_stream(
 
 
 def infill(
-    lm: ByteLM,
+    lm: ByteModel,
     prefix: str | bytes,
     suffix: str | bytes,
     params: SamplingParams | None = None,
@@ -133,7 +158,8 @@ def infill(
 
     Parameters
     ----------
-    lm : ByteLM
+    lm : ByteModel
+        A `ByteLM`, an ensemble, or any other byte model; the latter two draw bytes and weigh.
     prefix, suffix : str or bytes
         The text before and after the gap. Each may be cut anywhere; what a trained model reads as
         complete (`fim_formats.py`: the suffix, in "psm" the prefix) must be whole characters.
@@ -152,7 +178,8 @@ def infill(
         Where the family has a place for them: of this file, and path and content of others.
     prefix_bytes, suffix_bytes : int, optional
         How much of each, next to the gap, is read at most, cut at lines (`window.py`). By default
-        what the model can read, and 64 bytes of the suffix where middles are weighed by it.
+        what the model can read (with a model that is no `ByteLM`, its `max_text_bytes`, less room
+        for the middle), and 64 bytes of the suffix where middles are weighed by it.
     keep_indent : bool, default False
         The middle ends before a line that is indented less than the cursor's line is.
     candidates, choose
@@ -164,7 +191,8 @@ def infill(
     Raises
     ------
     InvalidInputError
-        An argument is out of range, or the family has no such order or no place for other files.
+        An argument is out of range, or the family has no such order or no place for other files;
+        or there is no family: what only a family has, or tokens of a model that draws bytes.
     UnreachableByteError
         No text that the tokenizer encodes has these bytes.
     BackendError

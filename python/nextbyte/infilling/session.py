@@ -9,7 +9,7 @@ that ends inside a token; here its covers are weighed exactly). Completions are 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from nextbyte.audits.targets import require_canonical
 from nextbyte.byte_lm import ByteLM
 from nextbyte.byte_lm_state import evaluate_states
 from nextbyte.errors import InvalidInputError
+from nextbyte.infilling.arguments import checked_limits, require_sizes
 from nextbyte.infilling.models import format_of, model_for
 from nextbyte.infilling.results import Infill, InfillStream
-from nextbyte.infilling.weighing import weigh
+from nextbyte.infilling.weighing import WEIGHED_BYTES, weigh
 from nextbyte.infilling.window import fit, prefix_window, suffix_window, token_count
 from nextbyte.sampling.batch_sampler import sample_batch
 from nextbyte.sampling.generation import Chunk
@@ -28,6 +29,7 @@ from nextbyte.sampling.token_generation import make_sampler
 from nextbyte.sampling.warping import SamplingParams
 from nextbyte.segments import close_segments, spell_leads
 from nextbyte.text_input import as_bytes
+from nextbyte.text_weights import continuation_logprobs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["InfillSession"]
 
-_WEIGHED_BYTES: Final = 64
-"""Of the suffix, where middles are weighed and nothing else was asked for."""
-
 
 class InfillSession:
     r"""A gap between two texts, and what has been typed into it.
@@ -50,6 +49,7 @@ class InfillSession:
     Parameters
     ----------
     lm : ByteLM
+        Other byte models have no tokens to read a layout by; `infill` takes them.
     prefix, suffix, format, order, path, repository, files, prefix_bytes, suffix_bytes
         As for `infill`.
     room_bytes : int, default 512
@@ -96,11 +96,12 @@ class InfillSession:
         room_bytes: int = 512,
     ) -> None:
         if not isinstance(lm, ByteLM):
-            raise InvalidInputError(f"infill needs a ByteLM, not {type(lm).__name__}")
+            raise InvalidInputError(
+                f"InfillSession needs a ByteLM, not {type(lm).__name__}: infill and infill_stream "
+                "take any byte model"
+            )
         require_canonical(lm.target, "infill")
-        for name, size in (("prefix_bytes", prefix_bytes), ("suffix_bytes", suffix_bytes)):
-            if size is not None and (isinstance(size, bool) or size < 0):
-                raise InvalidInputError(f"{name} must be None or at least 0, not {size!r}")
+        require_sizes(prefix_bytes, suffix_bytes)
         self._known = format_of(lm, format)
         self.format = None if self._known is None else self._known.name
         if self._known is None and (order is not None or path or repository or files):
@@ -126,7 +127,7 @@ class InfillSession:
 
         before, after = as_bytes(prefix, name="prefix"), as_bytes(suffix, name="suffix")
         if known is None and suffix_bytes is None:
-            suffix_bytes = _WEIGHED_BYTES
+            suffix_bytes = WEIGHED_BYTES
         if prefix_bytes is not None:
             before = prefix_window(before, prefix_bytes)
         if suffix_bytes is not None:  # what is weighed may be cut anywhere
@@ -212,14 +213,13 @@ class InfillSession:
 
         Where middles are weighed, the answer comes as one chunk.
         """
-        params = SamplingParams() if params is None else params
-        if candidates < 1:
-            raise InvalidInputError(f"candidates must be at least 1, not {candidates}")
-        if choose not in ("best", "sample"):
-            raise InvalidInputError(f'choose must be "best" or "sample", not {choose!r:.80}')
-        if keep_indent:
-            least = max(params.min_indent, _indent(self.prefix + self._typed))
-            params = replace(params, min_indent=least)
+        params = checked_limits(
+            SamplingParams() if params is None else params,
+            self.prefix + self._typed,
+            keep_indent=keep_indent,
+            candidates=candidates,
+            choose=choose,
+        )
         interruption = Interruption(params.time_budget_ms, cancel)
         before = self._state.lm_evaluations
         if params.max_bytes and interruption.reason() is None:
@@ -306,13 +306,13 @@ class InfillSession:
         if state.tolerance > 0.0:
             exact = self._lm.start(state.prefix, tolerance=0.0)
         found = weigh(
-            self._lm,
-            exact,
+            lambda middles: continuation_logprobs(exact, [(m, self.suffix) for m in middles]),
             drawn,
             self.suffix,
             choose=choose,
             random=random,
             interruption=interruption,
+            token_bytes=self._lm.tokenizer.token_bytes,
         )
         if found.middle:
             yield Chunk(found.middle)
@@ -352,9 +352,3 @@ def _common(one: bytes, other: bytes) -> int:
     if one[:length] == other[:length]:  # as a rule: typed, or erased
         return length
     return next(place for place in range(length) if one[place] != other[place])
-
-
-def _indent(text: bytes) -> int:
-    """Return by how many spaces and tabs the last line is indented."""
-    line = text[text.rfind(b"\n") + 1 :]
-    return len(line) - len(line.lstrip(b" \t"))

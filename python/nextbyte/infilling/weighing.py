@@ -24,27 +24,28 @@ result says so, and its law is not w.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nextbyte.infilling.results import InfillCandidate
-from nextbyte.text_weights import continuation_logprobs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from nextbyte.byte_lm import ByteLM
-    from nextbyte.byte_lm_state import ByteLMState
     from nextbyte.sampling.generation import FinishReason, Generation
     from nextbyte.sampling.interruption import Interruption
 
-__all__ = ["Choice", "Weighed", "ends_of", "weigh"]
+__all__ = ["WEIGHED_BYTES", "Choice", "SuffixLogprobs", "Weighed", "ends_of", "weigh"]
 
 Choice: TypeAlias = Literal["best", "sample"]
 """Which of the weighed middles is the answer."""
+
+SuffixLogprobs: TypeAlias = Callable[[Sequence[bytes]], tuple[NDArray[np.float64], int]]
+"""From middles to log P(suffix | prefix, middle) of each, and the rows of logits asked for."""
+
+WEIGHED_BYTES: Final = 64
+"""Of the suffix, where middles are weighed and nothing else was asked for."""
 
 _WEIGHED: Final = 64
 """Middles that are weighed at most."""
@@ -53,7 +54,7 @@ _WHOLE: Final = 8
 """How much likelier a middle is weighed at which a draw ended: the draw itself chose that place."""
 
 _AT_ONCE: Final = 16
-"""Middles weighed between two looks at the clock."""
+"""Middles weighed between two looks at the clock, at most."""
 
 
 class Weighed(NamedTuple):
@@ -67,35 +68,38 @@ class Weighed(NamedTuple):
 
 
 def weigh(
-    lm: ByteLM,
-    state: ByteLMState,
+    logprobs: SuffixLogprobs,
     drawn: Sequence[Generation],
     suffix: bytes,
     *,
     choose: Choice,
     random: np.random.Generator,
     interruption: Interruption,
+    token_bytes: Callable[[int], bytes] | None = None,
+    at_once: int = _AT_ONCE,
 ) -> Weighed:
     """Weigh the ends of draws.
 
     Parameters
     ----------
-    lm
-        The model.
-    state
-        Behind the prefix, without a tolerance; it is used up (`continuation_logprobs`).
+    logprobs
+        Gives the probability of the suffix behind middles.
     drawn
-        Middles drawn there.
+        Middles drawn behind the prefix.
     suffix
         What is to follow.
     choose, random
         Which one is the answer.
     interruption
         What may end the weighing early.
+    token_bytes
+        What a token spells, where tokens were drawn.
+    at_once
+        Middles weighed between two looks at the clock, 16 at most.
     """
     counts: Counter[bytes] = Counter()
     for generation in drawn:
-        counts.update(generation.bytes[:end] for end in ends_of(lm, generation, suffix))
+        counts.update(generation.bytes[:end] for end in ends_of(generation, suffix, token_bytes))
     whole = {generation.bytes for generation in drawn}
     middles = sorted(counts, key=lambda m: (-counts[m] * (_WHOLE if m in whole else 1), len(m), m))
     sizes = np.array([counts[m] * (_WHOLE if m in whole else 1) for m in middles], dtype=np.float64)
@@ -106,15 +110,15 @@ def weigh(
     )
     found: list[float] = []
     rows = 0
-    step = _AT_ONCE if interruption.is_possible else len(middles)
+    step = min(at_once, _AT_ONCE) if interruption.is_possible else len(middles)
     for first in range(0, len(middles), step):
         stopped = interruption.reason()
         if stopped is not None:
             reason = stopped
             break
         part = middles[first : first + step]
-        logprobs, asked = continuation_logprobs(state, [(middle, suffix) for middle in part])
-        found += logprobs.tolist()
+        weights, asked = logprobs(part)
+        found += weights.tolist()
         rows += asked
     if not found:  # there was no time to weigh any
         generation = min(drawn, key=lambda g: -counts[g.bytes])
@@ -141,13 +145,15 @@ def weigh(
     )
 
 
-def ends_of(lm: ByteLM, generation: Generation, suffix: bytes) -> list[int]:
+def ends_of(
+    generation: Generation, suffix: bytes, token_bytes: Callable[[int], bytes] | None
+) -> list[int]:
     """Return the ends of a drawn middle, as numbers of bytes."""
     drawn = generation.bytes
     size = len(drawn)
-    if generation.cover is None:
+    if generation.cover is None or token_bytes is None:
         return list(range(size + 1))
-    lengths = [len(lm.tokenizer.token_bytes(token)) for token in generation.token_ids]
+    lengths = [len(token_bytes(token)) for token in generation.token_ids]
     behind = np.cumsum([len(generation.cover.overhang), *lengths]).tolist()
     ends = {0, size}
     start = 0

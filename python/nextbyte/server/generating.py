@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from nextbyte.byte_lm import ByteLM
+from nextbyte.infilling.byte_models import ByteGap
 from nextbyte.infilling.session import InfillSession
 from nextbyte.sampling import generate, stream
 from nextbyte.server.refusals import RefusalError
@@ -159,18 +161,17 @@ def fill_gap(served: ServedModel, task: GapTask, cancel: Callable[[], bool]) -> 
     Raises
     ------
     RefusalError
-        The model cannot.
+        The model has a law for audits, which fills none.
     """
-    if served.lm is None:
+    if served.lm is None and isinstance(served.model, ByteLM):
         raise RefusalError(
-            "filling a gap (suffix, /infill) needs a single model that draws tokens, and "
-            f"{served.name} is none: leave out the suffix, or serve one model",
+            f'filling a gap (suffix, /infill) needs a model of target="canonical", and '
+            f"{served.name} has target={served.model.target!r}: leave out the suffix",
             status=501,
         )
     gap = task.gap
     started = time.perf_counter()
     session, files_tokens = _session(served, task)
-    session.type(gap.typed)
     if not cancel():
         session.read()
     served.hold(session)
@@ -185,7 +186,7 @@ def fill_gap(served: ServedModel, task: GapTask, cancel: Callable[[], bool]) -> 
         started = time.perf_counter()
         clock = _LineClock(task.time_after_line_ms, cancel)
         params = task.drawing.params(
-            by_tokens=True,
+            by_tokens=served.lm is not None,
             index=index,
             room=served.gap_room,
             temperature=task.temperature,
@@ -229,14 +230,20 @@ class _LineClock:
         return self._cancel() or self.has_struck
 
 
-def _session(served: ServedModel, task: GapTask) -> tuple[InfillSession, int]:
-    """Return a session for a gap, with the files for which there is room, and their tokens."""
+def _session(served: ServedModel, task: GapTask) -> tuple[InfillSession | ByteGap, int]:
+    """Return a gap with what was typed and the files for which there is room; their tokens."""
     lm, gap = served.lm, task.gap
-    assert lm is not None  # noqa: S101 - the caller has looked
+    typed = gap.typed.encode()
+    if lm is None:
+        most = task.drawing.params(by_tokens=False, room=served.gap_room).max_bytes
+        room = len(typed) + most
+        return ByteGap(served.model, gap.prefix, gap.suffix, typed=typed, room_bytes=room), 0
     limits = (task.drawing.max_tokens, task.drawing.max_bytes)
-    room = len(gap.typed.encode()) + min((n for n in limits if n is not None), default=0)
+    room = len(typed) + min((n for n in limits if n is not None), default=0)
     if served.fim is None:
-        return InfillSession(lm, gap.prefix, gap.suffix, room_bytes=room), 0
+        session = InfillSession(lm, gap.prefix, gap.suffix, room_bytes=room)
+        session.type(typed)
+        return session, 0
     files, tokens = _recent(served, gap.files)
     knows_files = served.fim.spelling.files != "none"
     session = InfillSession(
@@ -249,6 +256,7 @@ def _session(served: ServedModel, task: GapTask) -> tuple[InfillSession, int]:
         files=files if knows_files else (),
         room_bytes=room,
     )
+    session.type(typed)
     return session, tokens if knows_files else 0
 
 

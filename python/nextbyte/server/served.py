@@ -49,7 +49,7 @@ class ServedModel:
     Attributes
     ----------
     lm : ByteLM or None
-        The model, where it is one that draws tokens and can fill gaps.
+        The model, where it is one that draws tokens; any other draws bytes.
     fim : FimFormat or None
         What it was trained to fill gaps with.
     created : int
@@ -102,8 +102,11 @@ class ServedModel:
 
     @property
     def gap_room(self) -> int:
-        """Tokens that may be put into a gap: windows around it leave as many."""
-        return NO_LIMIT if self.limit is None else max(self.limit // 2, 1)
+        """Tokens that may be put into a gap, or bytes: windows around it leave as many."""
+        limit = self.limit
+        if self.lm is None:
+            limit = getattr(self.model, "max_text_bytes", None)
+        return NO_LIMIT if limit is None else max(limit // 2, 1)
 
     def hold(self, reading: object) -> None:
         """Keep what read a text, in place of the one that was kept for longest."""
