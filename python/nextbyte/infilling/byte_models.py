@@ -86,7 +86,7 @@ class ByteGap:
         room_bytes: int = 512,
     ) -> None:
         kind = type(model).__name__
-        if not all(callable(getattr(model, name, None)) for name in ("start", _LAWS)):
+        if not all(callable(getattr(model, n, None)) for n in ("start", "next_byte_logprobs")):
             raise InvalidInputError(f"infill needs a byte model, not {kind}")
         if format not in (None, "none"):
             raise InvalidInputError(
@@ -188,9 +188,6 @@ class ByteGap:
             prefix_bytes=len(self.prefix),
             suffix_bytes=len(self.suffix),
         )
-
-
-_LAWS = "next_byte_logprobs"
 
 
 class _Counted:
