@@ -46,8 +46,10 @@ ByteStream::Pushed ByteStream::push_byte(std::uint8_t byte) {
   const Context* const base_before = &tracker_.base();
   if (!tracker_.push(byte)) return Pushed::kCannotFollow;
   fill_edges();
-  // Every cover goes through the contexts that came to the base.
-  for (const Context* c = &tracker_.base(); c != base_before; c = c->parent()) {
+  // Every cover goes through the contexts that came to the base. (Within a tolerance a law may give
+  // such a byte some probability, so that it has to be taken.)
+  for (const Context* c = &tracker_.base(); tolerance_ == 0.0 && c != base_before;
+       c = c->parent()) {
     if (c->edge_logprob() != kImpossible) continue;
     tracker_.rollback(1);
     return Pushed::kImpossible;
