@@ -1,8 +1,8 @@
 """`ByteEnsemble`: models with different vocabularies, combined in byte space into one byte model.
 
 Every member has a law over the same 257 symbols whatever its tokens are, so laws can be averaged,
-multiplied, or weighed by how well each member foretold the text (`ensemble_rules.py` has the
-arithmetic, `ensemble_state.py` the states, docs/ensembles.md what happens in which case). The cost
+multiplied, or weighed by how well each member foretold the text (`rules.py` has the
+arithmetic, `state.py` the states, docs/ensembles.md what happens in which case). The cost
 of a byte is that of all members, at the same time where cores allow.
 """
 
