@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels/folded_exp.h"
+#include "kernels/vector_sums.h"
 #include "kernels/vector_types.h"
 
 namespace nextbyte::kernels {
@@ -109,103 +110,27 @@ RowScan widen_bfloat(const uint16_t* logits, size_t size, float* widened) {
   return widen<from_bfloat>(logits, size, widened);
 }
 
-// --- Sums ----------------------------------------------------------------------------------------
-
-// A float that is not negative, its bits moved to where a double has them, is the double that is
-// 2^-896 of it: zero is zero, and the least normal float is the least normal double. So lanes are
-// widened where they are, two of them a step, and what they sum to is scaled back.
-struct Total {
-  Doubles even = {};
-  Doubles odd = {};
-
-  inline void add(Floats masses) {
-    const Longs bits = (Longs)masses;
-    even += (Doubles)(bits << 32 >> 3);
-    odd += (Doubles)(bits >> 32 << 29);
-  }
-  double result() const {
-    const Doubles both = even + odd;
-    double total = 0.0;
-    for (size_t lane = 0; lane < kLanes / 2; ++lane) total += both[lane];
-    return total * 0x1p+896;
-  }
-};
-
-double sum(const float* masses, size_t first, size_t last) {
-  const float* at = masses + first;
-  const float* const end = masses + last;
-  double total = 0.0;
-  if (end - at >= static_cast<ptrdiff_t>(kLanes)) {
-    Total first_half, second_half;
-    for (; end - at >= static_cast<ptrdiff_t>(2 * kLanes); at += 2 * kLanes) {
-      first_half.add(load(at));
-      second_half.add(load(at + kLanes));
-    }
-    if (end - at >= static_cast<ptrdiff_t>(kLanes)) {
-      first_half.add(load(at));
-      at += kLanes;
-    }
-    first_half.even += second_half.even;
-    first_half.odd += second_half.odd;
-    total = first_half.result();
-  }
-  for (; at < end; ++at) total += static_cast<double>(*at);
-  return total;
-}
-
 // --- Masses --------------------------------------------------------------------------------------
 
-inline Ints lane_numbers() {
-  Ints numbers = {};
-  for (size_t lane = 0; lane < kLanes; ++lane) numbers[lane] = static_cast<int32_t>(lane);
-  return numbers;
-}
-
-// The masses of one block of logits, added to `total`; `from` may be `to`. Before each vector,
-// meanwhile(its first place).
-template <bool kShallow, typename Meanwhile>
-inline void exponentiate(const float* from,
-                         float* to,
-                         uint64_t allowed,
-                         Exponential& exponential,
-                         Total& total,
-                         Meanwhile meanwhile) {
-  if (allowed == ~uint64_t{0}) {
-    for (size_t i = 0; i < kBlock; i += kLanes) {
-      meanwhile(i);
-      const Floats masses = exponential.of<false, kShallow>(load(from + i), Ints{});
-      store(to + i, masses);
-      total.add(masses);
-    }
-    return;
-  }
-  const Ints lane_bits = broadcast(int32_t{1}) << lane_numbers();
-  for (size_t i = 0; i < kBlock; i += kLanes) {
-    meanwhile(i);
-    const Ints bits = broadcast(static_cast<int32_t>(allowed >> i & ((1U << kLanes) - 1)));
-    const Ints lanes = (bits & lane_bits) != 0;
-    const Floats masses = exponential.of<true, kShallow>(load(from + i), lanes);
-    store(to + i, masses);
-    total.add(masses);
-  }
-}
-
-// The allowed ranks of the block that starts at `first`.
-inline uint64_t allowed_bits(const MassTask& task, size_t first) {
-  const uint64_t allowed = task.mask == nullptr ? ~uint64_t{0} : task.mask[first / kBlock];
-  const size_t rest = task.size - first;
-  return rest >= kBlock ? allowed : allowed & ((uint64_t{1} << rest) - 1);
-}
-
 // Stores are the bottleneck of bringing logits into order, so a few are put together for each.
-#if defined(__AVX512F__) || !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#if defined(__SSE4_1__) || !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 constexpr size_t kGroup = 4;
 typedef float Group __attribute__((vector_size(4 * kGroup)));
 
+inline float logit_at(const float* from, uint32_t place) {
+  float logit = 0.0F;
+  memcpy(&logit, from + place, sizeof logit);
+  return logit;
+}
+
+// Lane by lane: of each, compilers make an insertion from memory. A vector of four values they put
+// together out of registers, and of a loop over the lanes.
 inline Group group_of(const float* from, const uint32_t* order) {
-  float group[kGroup];
-  for (size_t i = 0; i < kGroup; ++i) memcpy(group + i, from + order[i], sizeof *group);
-  return Group{group[0], group[1], group[2], group[3]};
+  Group group = {logit_at(from, order[0])};
+  group[1] = logit_at(from, order[1]);
+  group[2] = logit_at(from, order[2]);
+  group[3] = logit_at(from, order[3]);
+  return group;
 }
 #else
 constexpr size_t kGroup = 2;
@@ -219,6 +144,65 @@ inline Group group_of(const float* from, const uint32_t* order) {
 }
 #endif
 
+// Of the kLanes ranks from `first` on, a multiple of kLanes: all bits set where the mask has one.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+struct LaneTable {
+  int8_t lanes[256][kLanes] = {};
+  constexpr LaneTable() {
+    for (size_t bits = 0; bits < 256; ++bits) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        lanes[bits][lane] = static_cast<int8_t>(bits >> lane & 1 ? -1 : 0);
+      }
+    }
+  }
+};
+constexpr LaneTable kLaneTable;
+
+inline Ints allowed_lanes(const uint64_t* mask, size_t first) {
+  const uint8_t bits = reinterpret_cast<const uint8_t*>(mask)[first / 8];
+  return (Ints)_mm256_cvtepi8_epi32(_mm_loadu_si64(kLaneTable.lanes[bits]));
+}
+#else
+inline Ints allowed_lanes(const uint64_t* mask, size_t first) {
+  const auto bits = static_cast<int32_t>(mask[first / 64] >> first % 64 & ((1U << kLanes) - 1));
+  return (broadcast(bits) & (broadcast(int32_t{1}) << lane_numbers())) != 0;
+}
+#endif
+
+// A stretch of logits, whole blocks: from `from` to `to`, which may be the same. `mask` is that of
+// `from`. Meanwhile logits[order[i]] are brought to ahead[i].
+struct Stretch {
+  const float* from;
+  float* to;
+  const uint64_t* mask;
+  size_t size;
+  const float* logits;
+  const uint32_t* order;
+  float* ahead;
+};
+
+template <bool kAhead, bool kMasked, bool kShallow>
+inline void exponentiate(const Stretch& task, Exponential& exponential, Total& total) {
+  const Stretch stretch = task;
+  Exponential local = exponential;
+  Total sum = total;
+  constexpr size_t kStep = 2 * kLanes;
+  for (size_t first = 0; first < stretch.size; first += kStep) {
+    for (size_t i = first; i < first + kStep; i += kLanes) {
+      for (size_t k = 0; kAhead && k < kLanes; k += kGroup) {
+        const Group group = group_of(stretch.logits, stretch.order + i + k);
+        memcpy(stretch.ahead + i + k, &group, sizeof group);
+      }
+      const Ints lanes = kMasked ? allowed_lanes(stretch.mask, i) : Ints{};
+      const Floats masses = local.of<kMasked, kShallow>(load(stretch.from + i), lanes);
+      store(stretch.to + i, masses);
+      sum.add(masses);
+    }
+  }
+  exponential = local;
+  total = sum;
+}
+
 // Brings the logits of one block into rank order.
 inline void bring(const MassTask& task, size_t first) {
   const size_t rest = task.size - first;
@@ -229,58 +213,115 @@ inline void bring(const MassTask& task, size_t first) {
   for (size_t i = rest; i < kBlock; ++i) to[i] = 0.0F;
 }
 
-// All blocks, and the sums of the ranges: of those that hold a whole block as it is made, of the
-// ends from memory. Logits are brought into order a block ahead, a vector of them for each vector
-// of exponentials: so loads are always under way while the processor computes, and what was stored
-// in groups is read as vectors only once it has reached the cache.
+// Ranks before this need no care for the end of the row.
+template <bool kPermuted>
+inline size_t end_of_bulk(size_t size) {
+  const size_t end = size / kBlock * kBlock;
+  return kPermuted && end > 0 ? end - kBlock : end;  // a block ahead is read
+}
+
+// The masses [first, last) of the bulk. If kPermuted, the block from `first` on is in rank order
+// already, and the one from `last` on will be.
+template <bool kPermuted, bool kShallow>
+inline void make_stretch(
+    const MassTask& task, size_t first, size_t last, Exponential& exponential, Total& total) {
+  uint64_t all = ~uint64_t{0}, any = 0;
+  for (size_t block = first; task.mask != nullptr && block < last; block += kBlock) {
+    all &= task.mask[block / kBlock];
+    any |= task.mask[block / kBlock];
+  }
+  Stretch stretch = {};
+  stretch.to = task.masses + first;
+  stretch.from = kPermuted ? stretch.to : task.logits + first;
+  stretch.size = last - first;
+  if (kPermuted) {
+    stretch.logits = task.logits;
+    stretch.order = task.order + first + kBlock;
+    stretch.ahead = stretch.to + kBlock;
+  }
+  if (~all == 0) {
+    exponentiate<kPermuted, false, kShallow>(stretch, exponential, total);
+  } else if (any != 0) {
+    stretch.mask = task.mask + first / kBlock;
+    exponentiate<kPermuted, true, kShallow>(stretch, exponential, total);
+  } else {
+    memset(stretch.to, 0, stretch.size * sizeof *stretch.to);
+    if (kPermuted) bring(task, last);
+  }
+}
+
+// One of the last blocks.
+template <bool kPermuted, bool kShallow>
+inline void make_late(const MassTask& task, size_t first, Exponential& exponential, Total& total) {
+  Stretch stretch = {};
+  stretch.to = task.masses + first;
+  stretch.from = stretch.to;
+  stretch.size = kBlock;
+  const size_t rest = task.size - first < kBlock ? task.size - first : kBlock;
+  if (kPermuted) {
+    bring(task, first);
+  } else {
+    memset(stretch.to, 0, kBlock * sizeof *stretch.to);
+    memcpy(stretch.to, task.logits + first, rest * sizeof *stretch.to);
+  }
+  uint64_t allowed = task.mask == nullptr ? ~uint64_t{0} : task.mask[first / kBlock];
+  if (rest < kBlock) allowed &= (uint64_t{1} << rest) - 1;
+  stretch.mask = &allowed;
+  exponentiate<false, true, kShallow>(stretch, exponential, total);
+}
+
+// All masses, and the sums of ranges and spans. Logits are brought into order a block ahead, a
+// vector of them for each vector of exponentials: so loads are always under way while the processor
+// computes, and what was stored in groups is read as vectors only once it has reached the cache.
 template <bool kPermuted, bool kShallow>
 inline void make(const MassTask& task, Exponential& exponential) {
-  if (kPermuted) bring(task, 0);
+  const size_t bulk = end_of_bulk<kPermuted>(task.size);
+  if (kPermuted && bulk > 0) bring(task, 0);
   size_t range = 0;
-  double before = 0.0;  // of the range, what is not in `total`
-  Total total;
-  for (size_t block = 0; block < task.size; block += kBlock) {
-    float* const masses = task.masses + block;
-    const float* from = kPermuted ? masses : task.logits + block;
-    float rest[kBlock];
-    if (!kPermuted && task.size - block < kBlock) {
-      memset(rest, 0, sizeof rest);
-      memcpy(rest, from, (task.size - block) * sizeof *rest);
-      from = rest;
-    }
-    const size_t next = block + kBlock;
-    const auto ends_here = [&] {
-      return range < task.range_count && task.range_ends[range] <= next;
-    };
-    const bool is_divided = ends_here();
-    if (is_divided) before += total.result();
-    const uint64_t allowed = allowed_bits(task, block);
-    const bool is_next_needed = kPermuted && next < task.size && allowed_bits(task, next) != 0;
-    if (kPermuted && allowed == 0) {  // of a presorted row this slows all other blocks
-      memset(masses, 0, kBlock * sizeof *masses);
-      if (is_next_needed) bring(task, next);
-    } else if (is_next_needed && task.size - next >= kBlock) {
-      const uint32_t* const order = task.order + next;
-      float* const to = task.masses + next;
-      exponentiate<kShallow>(from, masses, allowed, exponential, total, [=](size_t first) {
-        for (size_t i = first; i < first + kLanes; i += kGroup) {
-          const Group group = group_of(task.logits, order + i);
-          memcpy(to + i, &group, sizeof group);
-        }
-      });
+  double range_sum = 0.0;  // of the range, up to the span
+  double span_sum = 0.0;   // of the span, up to the range
+  Total total;             // since then
+  for (size_t first = 0, last = 0; first < task.size; first = last) {
+    const size_t end = range < task.range_count ? task.range_ends[range] : task.size;
+    last = end / kBlock * kBlock;
+    const bool is_divided = last == first;  // ranges end inside the block
+    if (is_divided || first >= bulk) {
+      last = first + kBlock;
     } else {
-      if (is_next_needed) bring(task, next);
-      exponentiate<kShallow>(from, masses, allowed, exponential, total, [](size_t) {});
+      const size_t span_end = (first / kSpan + 1) * kSpan;
+      if (last > span_end) last = span_end;
+      if (last > bulk) last = bulk;
     }
-    if (!is_divided) continue;
+    Total unused;
+    Total& made = is_divided ? unused : total;
+    if (first < bulk) {
+      make_stretch<kPermuted, kShallow>(task, first, last, exponential, made);
+    } else {
+      make_late<kPermuted, kShallow>(task, first, exponential, made);
+    }
+    size_t rest = is_divided ? first : last;  // what is not in `total` yet
+    for (; range < task.range_count && task.range_ends[range] <= last; ++range) {
+      const size_t range_end = task.range_ends[range];
+      double sum = 0.0;
+      if (rest != first && range_end - rest == 1) {
+        sum = static_cast<double>(task.masses[rest]);
+      } else {
+        if (rest < range_end) add_range(total, task.masses, rest, range_end);
+        sum = total.result();
+        total = Total{};
+      }
+      rest = range_end;
+      task.range_sums[range] = range_sum + sum;
+      range_sum = 0.0;
+      span_sum += sum;
+    }
+    if (rest < last) add_range(total, task.masses, rest, last);
+    if (last % kSpan != 0 && last < task.size) continue;
+    const double sum = total.result();
     total = Total{};
-    size_t first = block;
-    for (; ends_here(); ++range) {
-      task.range_sums[range] = before + sum(task.masses, first, task.range_ends[range]);
-      first = task.range_ends[range];
-      before = 0.0;
-    }
-    before = sum(task.masses, first, next);
+    range_sum += sum;
+    task.span_sums[(last - 1) / kSpan] = span_sum + sum;
+    span_sum = 0.0;
   }
 }
 

@@ -14,6 +14,11 @@ constexpr std::size_t padded(std::size_t size) noexcept {
   return (size + kBlock - 1) / kBlock * kBlock;
 }
 
+// The sums of so many masses are kept along with them: so a long range is a sum of these.
+inline constexpr std::size_t kSpan = 16 * kBlock;
+
+constexpr std::size_t span_count(std::size_t size) noexcept { return (size + kSpan - 1) / kSpan; }
+
 struct RowScan {
   float minimum;    // of the whole row, -inf included
   float maximum;    // both undefined if not `is_regular`
@@ -34,6 +39,7 @@ struct MassTask {
   float floor;         // logits at or below this are zero to a double, too
   float* masses;       // out: padded(size), zeros behind `size`; aligned to kMassAlignment
   double* range_sums;  // out: range_count
+  double* span_sums;   // out: span_count(size); of kSpan masses each, the last of what is left
 };
 
 inline constexpr float kMaxExponent = 2800.0F;
@@ -43,6 +49,12 @@ constexpr bool is_shallow(float minimum, double exponent) noexcept {
 }
 
 inline constexpr std::size_t kMassAlignment = 64;
+
+// What make_masses() wrote.
+struct MadeMasses {
+  const float* masses;
+  const double* span_sums;
+};
 
 // All entries are functions of one level. Errors (relative): 2e-7 per mass; a sum is that of the
 // stored masses, in double.
@@ -54,8 +66,8 @@ struct VectorKernels {
   RowScan (*widen_bfloat)(const std::uint16_t* logits, std::size_t size, float* widened);
   // Returns whether some allowed mass above 0 was too small for the scale and is 0 now.
   bool (*make_masses)(const MassTask& task);
-  // Sum of masses[first..last).
-  double (*sum)(const float* masses, std::size_t first, std::size_t last);
+  // Sum of the masses [first, last): of whole spans, and of masses at the ends.
+  double (*sum)(const MadeMasses& made, std::size_t first, std::size_t last);
 };
 
 }  // namespace nextbyte::kernels

@@ -49,6 +49,12 @@ inline Ints load_shorts(const uint16_t* from) {
 inline Floats broadcast(float value) { return value - Floats{}; }
 inline Ints broadcast(int32_t value) { return value - Ints{}; }
 
+inline Ints lane_numbers() {
+  Ints numbers = {};
+  for (size_t lane = 0; lane < kLanes; ++lane) numbers[lane] = static_cast<int32_t>(lane);
+  return numbers;
+}
+
 }  // namespace
 }  // namespace NEXTBYTE_LEVEL
 }  // namespace nextbyte::kernels

@@ -147,6 +147,7 @@ MassRow::MassRow(const Tokenizer& tokenizer,
       task.more_end_logits.push_back(logit);
     }
   }
+  size_ = static_cast<std::uint32_t>(table.size());
   if (!any_finite_) return;
   if (floats == nullptr || !make_floats(task, floats, scan)) make_doubles(task);
   if (kind_ == Kind::kNone) return;  // an error only once the context has any weight
@@ -158,7 +159,9 @@ MassRow::MassRow(const Tokenizer& tokenizer,
 bool MassRow::make_floats(const Task& task, const float* logits, const kernels::RowScan& scan) {
   const double exponent = std::nearbyint(static_cast<double>(scan.maximum) / kLog2);
   if (!(std::fabs(exponent) <= static_cast<double>(kernels::kMaxExponent))) return false;
-  masses_ = MassBuffer(kernels::padded(task.size) * sizeof(float));
+  const std::size_t floats = kernels::padded(task.size);  // and the sums of the spans behind them
+  masses_ = MassBuffer(floats * sizeof(float) + kernels::span_count(task.size) * sizeof(double));
+  auto* const masses = static_cast<float*>(masses_.data());
   const bool flushed =
       kernels::active().make_masses({.logits = logits,
                                      .order = task.order,
@@ -169,8 +172,9 @@ bool MassRow::make_floats(const Task& task, const float* logits, const kernels::
                                      .exponent = static_cast<float>(exponent),
                                      .is_shallow = kernels::is_shallow(scan.minimum, exponent),
                                      .floor = scan.maximum - kDeepest,
-                                     .masses = static_cast<float*>(masses_.data()),
-                                     .range_sums = root_sums_.data()});
+                                     .masses = masses,
+                                     .range_sums = root_sums_.data(),
+                                     .span_sums = reinterpret_cast<double*>(masses + floats)});
   // If all is zero, the allowed maximum may be below anything that the flag knows of.
   if (flushed ||
       std::all_of(root_sums().begin(), root_sums().end(), [](double sum) { return sum == 0.0; })) {
@@ -203,10 +207,10 @@ double MassRow::sum(Rank first, Rank last) const noexcept {
   if (kind_ == Kind::kDouble) {
     return kernels::exact_sum(static_cast<const double*>(masses_.data()), first, last);
   }
-  const auto* const masses = static_cast<const float*>(masses_.data());
-  if (last - first > 4) return kernels::active().sum(masses, first, last);
+  const kernels::MadeMasses made = floats();
+  if (last - first > 4) return kernels::active().sum(made, first, last);
   double sum = 0.0;
-  for (Rank rank = first; rank < last; ++rank) sum += static_cast<double>(masses[rank]);
+  for (Rank rank = first; rank < last; ++rank) sum += static_cast<double>(made.masses[rank]);
   return sum;
 }
 

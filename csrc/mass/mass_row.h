@@ -55,10 +55,15 @@ class MassRow {
   // False if floats cannot hold the masses.
   bool make_floats(const Task& task, const float* logits, const kernels::RowScan& scan);
   void make_doubles(const Task& task);
+  kernels::MadeMasses floats() const noexcept {
+    const auto* const masses = static_cast<const float*>(masses_.data());
+    return {masses, reinterpret_cast<const double*>(masses + kernels::padded(size_))};
+  }
 
   MassBuffer masses_;
   Kind kind_ = Kind::kNone;
   bool any_finite_ = true;
+  std::uint32_t size_ = 0;  // ranks
   std::uint32_t root_count_ = 0;
   double total_ = 0.0;
   double end_of_text_ = 0.0;

@@ -73,6 +73,7 @@ long double check(const Row& row, const VectorKernels& kernels) {
   const float floor = scan.maximum - 840.0F;
   Masses masses(size);
   std::vector<double> sums(row.range_ends.size(), -1.0);
+  std::vector<double> span_sums(span_count(size) + 1, -1.0);
   const bool flushed = kernels.make_masses({.logits = row.logits.data(),
                                             .order = row.order.empty() ? nullptr : row.order.data(),
                                             .mask = row.mask.empty() ? nullptr : row.mask.data(),
@@ -83,7 +84,8 @@ long double check(const Row& row, const VectorKernels& kernels) {
                                             .is_shallow = is_shallow(scan.minimum, exponent),
                                             .floor = floor,
                                             .masses = masses.values,
-                                            .range_sums = sums.data()});
+                                            .range_sums = sums.data(),
+                                            .span_sums = span_sums.data()});
   require(masses.is_intact(), "nothing is written behind the buffer", kernels.name);
   long double worst = 0.0L;
   bool lost = false;
@@ -102,17 +104,25 @@ long double check(const Row& row, const VectorKernels& kernels) {
     worst = std::max(worst, std::fabs(mass / expected - 1.0L));
   }
   require(flushed == lost, "the flag says whether a mass was lost", kernels.name);
+  require(span_sums.back() == -1.0, "nothing is written behind the sums", kernels.name);
+  const auto require_sum = [&](double sum, std::size_t first, std::size_t last, const char* what) {
+    long double expected = 0.0L;
+    for (std::size_t r = first; r < last; ++r) expected += masses.values[r];
+    const auto count = static_cast<long double>(last - first);
+    const auto bound = (1e-15L + 0x1p-53L * count / 8) * expected;
+    require(std::fabs(sum - expected) <= bound, what, kernels.name);
+  };
+  const MadeMasses made = {masses.values, span_sums.data()};
   std::size_t first = 0;
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    long double expected = 0.0L;
-    for (std::size_t r = first; r < row.range_ends[i]; ++r) expected += masses.values[r];
-    const auto count = static_cast<long double>(row.range_ends[i] - first);
-    const auto bound = (1e-15L + 0x1p-53L * count / 8) * expected;
-    require(std::fabs(sums[i] - expected) <= bound, "the sum of a range", kernels.name);
-    require(std::fabs(kernels.sum(masses.values, first, row.range_ends[i]) - expected) <= bound,
-            "the direct sum of a range",
-            kernels.name);
-    first = row.range_ends[i];
+    const std::size_t last = row.range_ends[i];
+    require_sum(sums[i], first, last, "the sum of a range");
+    require_sum(kernels.sum(made, first, last), first, last, "the direct sum of a range");
+    require_sum(kernels.sum(made, first / 2, last), first / 2, last, "the sum of several ranges");
+    first = last;
+  }
+  for (std::size_t i = 0; i < span_count(size); ++i) {
+    require_sum(span_sums[i], i * kSpan, std::min(size, (i + 1) * kSpan), "the sum of a span");
   }
   return worst;
 }
