@@ -61,22 +61,31 @@ constexpr int kStepBits = 0;
 #endif
 constexpr float kSteps = 1 << kStepBits;
 
-// exp(x) 2^-K from t = x log2(e) kSteps + magic.
-inline Floats folded_exp(Floats x, Floats t, Floats magic) {
-  const Floats n = t - magic;
+// exp(x) 2^-K from t = x log2(e) kSteps + magic, of N vectors side by side.
+template <size_t N>
+inline void folded_exp(const Floats (&x)[N],
+                       const Floats (&t)[N],
+                       Floats magic,
+                       Floats (&result)[N]) {
+  Floats n[N], r[N], p[N];
+  for (size_t i = 0; i < N; ++i) n[i] = t[i] - magic;
 #if defined(__AVX2__) && defined(__FMA__)
-  const Floats r = (x - n * (0x1.62e43p-1F / kSteps)) + n * (0x1.05c61p-29F / kSteps);
-  const Floats scale = (Floats)((Words)power((Words)t) + ((Words)t << (23 - kStepBits)));
-  return less_one(r) * scale + scale;
+  Floats scale[N];
+  for (size_t i = 0; i < N; ++i) r[i] = x[i] - n[i] * (0x1.62e43p-1F / kSteps);
+  for (size_t i = 0; i < N; ++i) r[i] += n[i] * (0x1.05c61p-29F / kSteps);
+  for (size_t i = 0; i < N; ++i)
+    scale[i] = (Floats)((Words)power((Words)t[i]) + ((Words)t[i] << (23 - kStepBits)));
+  for (size_t i = 0; i < N; ++i) p[i] = less_one(r[i]);
+  for (size_t i = 0; i < N; ++i) result[i] = p[i] * scale[i] + scale[i];
 #else
-  const Floats r = (x - n * 0x1.63p-1F) + n * 0x1.bd0106p-13F;
-  Floats p = 0x1.6ab7acp-10F * r + 0x1.126f34p-7F;
-  p = p * r + 0x1.55591p-5F;
-  p = p * r + 0x1.555442p-3F;
-  p = p * r + 0x1.fffffap-2F;
-  p = p * r + 0x1p+0F;
-  p = p * r + 1.0F;
-  return (Floats)((Words)p + ((Words)t << 23));
+  for (size_t i = 0; i < N; ++i) r[i] = (x[i] - n[i] * 0x1.63p-1F) + n[i] * 0x1.bd0106p-13F;
+  for (size_t i = 0; i < N; ++i) p[i] = 0x1.6ab7acp-10F * r[i] + 0x1.126f34p-7F;
+  for (size_t i = 0; i < N; ++i) p[i] = p[i] * r[i] + 0x1.55591p-5F;
+  for (size_t i = 0; i < N; ++i) p[i] = p[i] * r[i] + 0x1.555442p-3F;
+  for (size_t i = 0; i < N; ++i) p[i] = p[i] * r[i] + 0x1.fffffap-2F;
+  for (size_t i = 0; i < N; ++i) p[i] = p[i] * r[i] + 0x1p+0F;
+  for (size_t i = 0; i < N; ++i) p[i] = p[i] * r[i] + 1.0F;
+  for (size_t i = 0; i < N; ++i) result[i] = (Floats)((Words)p[i] + ((Words)t[i] << 23));
 #endif
 }
 
@@ -88,19 +97,26 @@ struct Exponential {
 
   // The masses of x where `allowed` has all bits set, elsewhere 0. In a shallow row no mass is too
   // small.
-  template <bool kMasked, bool kShallow>
-  inline Floats of(Floats x, Ints allowed) {
-    const Floats t = x * (0x1.715476p+0F * kSteps) + magic;
-    const Ints bits = (Ints)folded_exp(x, t, magic);
-    if (kShallow) return (Floats)(kMasked ? bits & allowed : bits);
-    Ints kept = t >= lowest;  // false for -inf
-    Ints small = (t < lowest) & (x > floor);
-    if (kMasked) {
-      kept &= allowed;
-      small &= allowed;
+  template <bool kMasked, bool kShallow, size_t N>
+  inline void make(const Floats (&x)[N], const Ints (&allowed)[N], Floats (&masses)[N]) {
+    Floats t[N];
+    for (size_t i = 0; i < N; ++i) t[i] = x[i] * (0x1.715476p+0F * kSteps) + magic;
+    folded_exp(x, t, magic, masses);
+    for (size_t i = 0; i < N; ++i) {
+      const Ints bits = (Ints)masses[i];
+      if (kShallow) {
+        masses[i] = (Floats)(kMasked ? bits & allowed[i] : bits);
+        continue;
+      }
+      Ints kept = t[i] >= lowest;  // false for -inf
+      Ints small = (t[i] < lowest) & (x[i] > floor);
+      if (kMasked) {
+        kept &= allowed[i];
+        small &= allowed[i];
+      }
+      lost |= small;
+      masses[i] = (Floats)(bits & kept);
     }
-    lost |= small;
-    return (Floats)(bits & kept);
   }
 };
 

@@ -186,17 +186,24 @@ inline void exponentiate(const Stretch& task, Exponential& exponential, Total& t
   const Stretch stretch = task;
   Exponential local = exponential;
   Total sum = total;
-  constexpr size_t kStep = 2 * kLanes;
-  for (size_t first = 0; first < stretch.size; first += kStep) {
-    for (size_t i = first; i < first + kStep; i += kLanes) {
-      for (size_t k = 0; kAhead && k < kLanes; k += kGroup) {
-        const Group group = group_of(stretch.logits, stretch.order + i + k);
-        memcpy(stretch.ahead + i + k, &group, sizeof group);
-      }
-      const Ints lanes = kMasked ? allowed_lanes(stretch.mask, i) : Ints{};
-      const Floats masses = local.of<kMasked, kShallow>(load(stretch.from + i), lanes);
-      store(stretch.to + i, masses);
-      sum.add(masses);
+  // Two vectors side by side: the processor sees no further than some vectors ahead. Where it has
+  // loads to wait for, it is better not to ask for too many of them at once.
+  constexpr size_t kVectors = kAhead ? 1 : 2;
+  for (size_t first = 0; first < stretch.size; first += kVectors * kLanes) {
+    Floats logits[kVectors], masses[kVectors];
+    Ints lanes[kVectors] = {};
+    for (size_t k = 0; kAhead && k < kVectors * kLanes; k += kGroup) {
+      const Group group = group_of(stretch.logits, stretch.order + first + k);
+      memcpy(stretch.ahead + first + k, &group, sizeof group);
+    }
+    for (size_t i = 0; i < kVectors; ++i) {
+      logits[i] = load(stretch.from + first + i * kLanes);
+      if (kMasked) lanes[i] = allowed_lanes(stretch.mask, first + i * kLanes);
+    }
+    local.make<kMasked, kShallow>(logits, lanes, masses);
+    for (size_t i = 0; i < kVectors; ++i) {
+      store(stretch.to + first + i * kLanes, masses[i]);
+      sum.add(masses[i]);
     }
   }
   exponential = local;
