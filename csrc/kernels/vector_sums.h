@@ -29,19 +29,43 @@ struct Total {
   }
 };
 
+// All bits of the lanes from `count` on, or of those before it.
+struct Edges {
+  int32_t bits[3 * kLanes] = {};
+  constexpr Edges() {
+    for (size_t i = kLanes; i < 2 * kLanes; ++i) bits[i] = -1;
+  }
+};
+constexpr Edges kEdges;
+
+inline Floats lanes_from(Floats vector, size_t count) {
+  Ints kept;
+  memcpy(&kept, kEdges.bits + kLanes - count, sizeof kept);
+  return (Floats)((Ints)vector & kept);
+}
+
+inline Floats lanes_before(Floats vector, size_t count) {
+  Ints kept;
+  memcpy(&kept, kEdges.bits + 2 * kLanes - count, sizeof kept);
+  return (Floats)((Ints)vector & kept);
+}
+
 // Adds masses[first..last), at least one: whole vectors, where they lie, and of the outer two what
 // is inside. Vectors that were stored are read as such: others would have to wait for the cache.
 inline void add_range(Total& total, const float* masses, size_t first, size_t last) {
   size_t at = first / kLanes * kLanes;
-  const Ints lanes = lane_numbers();
-  const Ints inside = lanes >= broadcast(static_cast<int32_t>(first - at));
-  Floats vector = (Floats)((Ints)load(masses + at) & inside);
-  for (; at + kLanes < last; vector = load(masses + at)) {
+  Floats vector = lanes_from(load(masses + at), first - at);
+  for (; at + 2 * kLanes < last; at += 2 * kLanes) {
+    total.add(vector);
+    total.add(load(masses + at + kLanes));
+    vector = load(masses + at + 2 * kLanes);
+  }
+  if (at + kLanes < last) {
     total.add(vector);
     at += kLanes;
+    vector = load(masses + at);
   }
-  const Ints before_end = lanes < broadcast(static_cast<int32_t>(last - at));
-  total.add((Floats)((Ints)vector & before_end));
+  total.add(lanes_before(vector, last - at));
 }
 
 inline double sum_of_spans(const double* sums, size_t first, size_t last) {

@@ -208,7 +208,7 @@ double MassRow::sum(Rank first, Rank last) const noexcept {
     return kernels::exact_sum(static_cast<const double*>(masses_.data()), first, last);
   }
   const kernels::MadeMasses made = floats();
-  if (last - first > 4) return kernels::active().sum(made, first, last);
+  if (last - first > 6) return kernels::active().sum(made, first, last);
   double sum = 0.0;
   for (Rank rank = first; rank < last; ++rank) sum += static_cast<double>(made.masses[rank]);
   return sum;
