@@ -54,7 +54,7 @@ CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
   auto frame = std::make_shared<Frame>();
   frame->entries.push_back({root, tokenizer_->table().root()});
   frame_ = std::move(frame);
-  live_.push_back(enter(root, tokenizer_->table().root()));
+  live_.push_back({root, tokenizer_->table().root()});
   for (const char byte : tokenizer_->lead()) {
     if (push(static_cast<std::uint8_t>(byte))) continue;
     throw TokenizerFormat("no token starts with what the tokenizer puts in front of each text");
@@ -71,13 +71,7 @@ CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
   with_root->entries = frame_->entries;
   with_root->entries.insert(with_root->entries.begin(), {root, cursor});
   frame_ = std::move(with_root);
-  live_.insert(live_.begin(), enter(std::move(root), cursor));
-}
-
-LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,
-                                const TokenTable::Cursor& cursor) const {
-  std::shared_ptr<const AllowedTokens> allowed = tokenizer_->allowed(context->state());
-  return {std::move(context), cursor, std::move(allowed)};
+  live_.insert(live_.begin(), {std::move(root), cursor});
 }
 
 bool CoverTracker::push(std::uint8_t byte) {
@@ -90,17 +84,18 @@ bool CoverTracker::push(std::uint8_t byte) {
     const LiveContext& live = live_[i];
     TokenTable::Cursor cursor = live.cursor;
     if (!table.step(cursor, byte)) continue;
+    const AllowedTokens& allowed = live.allowed(*tokenizer_);
     Rank rest = cursor.first;  // first token that reaches past the new end
     if (const Rank exact = table.exact(cursor); exact != kNoRank) {
       ++rest;
-      if (live.allowed->test(exact)) {
+      if (allowed.test(exact)) {
         const ContextState state = tokenizer_->advance(live.context->state(), exact);
-        scratch_.started.push_back(enter(
-            std::make_shared<const Context>(live.context, table.order()[exact], state, position),
-            table.root()));
+        scratch_.started.push_back(
+            {std::make_shared<const Context>(live.context, table.order()[exact], state, position),
+             table.root()});
       }
     }
-    if (live.allowed->any(rest, cursor.last)) scratch_.next.emplace_back(i, cursor);
+    if (allowed.any(rest, cursor.last)) scratch_.next.emplace_back(i, cursor);
   }
   if (scratch_.next.empty() && scratch_.started.empty()) return false;
 
@@ -134,7 +129,7 @@ void CoverTracker::rollback(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) frame = frame->previous;
   std::vector<LiveContext> live;
   live.reserve(frame->entries.size());
-  for (const Entry& entry : frame->entries) live.push_back(enter(entry.context, entry.cursor));
+  for (const Entry& entry : frame->entries) live.push_back({entry.context, entry.cursor});
   frame_ = std::move(frame);
   live_ = std::move(live);
   size_ -= count;
@@ -182,10 +177,11 @@ std::vector<CoverEncoding> cover_encodings(const CoverTracker& tracker) {
       covers.push_back({tokens, 0});
       continue;
     }
+    const AllowedTokens& allowed = live.allowed(tracker.tokenizer());
     const Rank exact = table.exact(live.cursor);
     for (Rank rank = live.cursor.first + (exact == kNoRank ? 0 : 1); rank < live.cursor.last;
          ++rank) {
-      if (!live.allowed->test(rank)) continue;
+      if (!allowed.test(rank)) continue;
       tokens.push_back(table.order()[rank]);
       covers.push_back({tokens, table.length(rank) - live.cursor.depth});
       tokens.pop_back();

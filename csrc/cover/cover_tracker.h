@@ -68,9 +68,16 @@ class Context {
 
 // A context that can still be followed by a token reaching at least the end of the pushed bytes.
 struct LiveContext {
+  // What may follow the context. Made when it is first asked for, which a context that dies young
+  // never is; so no two threads may ask one stream at once.
+  const AllowedTokens& allowed(const Tokenizer& tokenizer) const {
+    if (!made_allowed) made_allowed = tokenizer.allowed(context->state());
+    return *made_allowed;
+  }
+
   std::shared_ptr<const Context> context;
   TokenTable::Cursor cursor;  // the tokens that start with the bytes after context->position()
-  std::shared_ptr<const AllowedTokens> allowed;
+  mutable std::shared_ptr<const AllowedTokens> made_allowed = nullptr;
 };
 
 // The live contexts of one stream of bytes. push costs O(live contexts), each a table step, a
@@ -127,7 +134,6 @@ class CoverTracker {
     std::vector<std::pair<std::size_t, TokenTable::Cursor>> next;  // index in live_
     std::vector<LiveContext> started;
   };
-  LiveContext enter(std::shared_ptr<const Context> context, const TokenTable::Cursor& cursor) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const Frame> frame_;

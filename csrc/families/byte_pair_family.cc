@@ -114,9 +114,10 @@ void BytePairFamily::States::add(const ByteAutomatonState& state) {
 
 void BytePairFamily::advance_state(const ByteAutomatonState& state,
                                    TokenId last,
-                                   TokenId token,
+                                   Rank rank,
                                    States& next) const {
-  const std::string_view bytes = vocabulary_->bytes(token);
+  const TokenId token = table_.order()[rank];
+  const std::string_view bytes = table_.bytes(rank);
   const bool by_merges = merges_.is_canonical_alone(token);
   const auto follow = [&](unsigned flags) {
     ByteAutomatonState end = state;
@@ -143,10 +144,10 @@ bool BytePairFamily::try_advance(const ContextState& context, Rank rank, Context
   const TokenId token = table_.order()[rank];
   if (vocabulary_->is_added(token)) return false;
   States states;
-  advance_state(context.automaton, context.last, token, states);
+  advance_state(context.automaton, context.last, rank, states);
   if (context.detail) {
     for (const auto& state : *static_cast<const MoreStates*>(context.detail.get())) {
-      advance_state(state, context.last, token, states);
+      advance_state(state, context.last, rank, states);
     }
   }
   if (states.empty()) return false;

@@ -62,10 +62,10 @@ class BytePairFamily final : public TokenizerFamily {
     ByteAutomatonState first_;
     MoreStates more_;
   };
-  // Adds where `token` leads from `state`, under each assumption about a boundary before it.
+  // Adds where the token leads from `state`, under each assumption about a boundary before it.
   void advance_state(const ByteAutomatonState& state,
                      TokenId last,
-                     TokenId token,
+                     Rank rank,
                      States& next) const;
   bool leaves_whole_pieces(ByteTrie::Node piece, std::string_view bytes) const noexcept;
 

@@ -88,6 +88,7 @@ bool InvalidSuccessors::any_valid(TokenId last_token,
 }
 
 bool PairSuccessors::any(Rank first, Rank last) const {
+  if (last - first == 1) return test(first);  // most are, inside a long token
   if (first >= last) return false;
   return (free_ && free_->any(first, last)) ||
          (bound_ && invalid_->any_valid(last_, *bound_, first, last));

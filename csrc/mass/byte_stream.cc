@@ -54,7 +54,6 @@ ByteStream::Pushed ByteStream::push_byte(std::uint8_t byte) {
     tracker_.rollback(1);
     return Pushed::kImpossible;
   }
-  keep_live_rows();
   logprobs_.reset();
   return Pushed::kYes;
 }
@@ -101,6 +100,7 @@ std::shared_ptr<const MassRow> ByteStream::row_of(const Context& context) const 
 }
 
 void ByteStream::adopt_rows() {
+  keep_live_rows();
   for (const LiveContext& live : tracker_.live()) {
     if (find_row(*live.context) != nullptr) continue;
     if (std::shared_ptr<const void> row = live.context->evaluation()) {
@@ -201,7 +201,7 @@ void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   if (row == nullptr) {
     // Not make_shared: contexts point weakly at rows, which would keep that memory for good.
     row = std::shared_ptr<const Row>(new Row(
-        is_live ? make_row(*context, *live->allowed, logits)
+        is_live ? make_row(*context, live->allowed(tracker_.tokenizer()), logits)
                 : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits)));
   }
   for (const LiveContext& l : tracker_.live()) {
@@ -214,7 +214,8 @@ void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   }
   if (is_live && find_row(*context) == nullptr) {
     context->set_evaluation(row);
-    rows_.emplace_back(context, std::move(row));
+    // Not the caller's pointer, which may be Python's: the row would keep an object there alive.
+    rows_.emplace_back(live->context, std::move(row));
   }
 }
 
