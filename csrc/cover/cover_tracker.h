@@ -2,6 +2,7 @@
 #ifndef NEXTBYTE_COVER_COVER_TRACKER_H_
 #define NEXTBYTE_COVER_COVER_TRACKER_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ class Context {
   // `token` leads from the parent to `state`; kNoToken for the root.
   Context(std::shared_ptr<const Context> parent,
           TokenId token,
-          const ContextState& state,
+          ContextState state,
           std::size_t position);
   ~Context();
   Context(const Context&) = delete;
@@ -78,6 +79,12 @@ struct LiveContext {
   std::shared_ptr<const Context> context;
   TokenTable::Cursor cursor;  // the tokens that start with the bytes after context->position()
   mutable std::shared_ptr<const AllowedTokens> made_allowed = nullptr;
+
+  void swap(LiveContext& other) noexcept {
+    context.swap(other.context);
+    std::swap(cursor, other.cursor);
+    made_allowed.swap(other.made_allowed);
+  }
 };
 
 // The live contexts of one stream of bytes. push costs O(live contexts), each a table step, a
@@ -118,10 +125,17 @@ class CoverTracker {
   };
   // The structural state after one byte; older frames serve rollback and are shared by forks.
   struct Frame {
+    Frame(std::size_t entries, std::uint8_t last_byte);
     ~Frame();
+    void fill(std::span<const LiveContext> live) noexcept;  // all entries
+    const Entry& entry(std::size_t i) const noexcept {
+      return i < first.size() ? first[i] : more[i - first.size()];
+    }
     mutable std::shared_ptr<const Frame> previous;
-    std::vector<Entry> entries;
-    std::uint8_t byte = 0;
+    std::array<Entry, 2> first;  // mostly all of them, in one allocation
+    std::unique_ptr<Entry[]> more;
+    std::uint32_t size;
+    std::uint8_t byte;
   };
   // Room that push() keeps; nothing of it is state, so copies begin with their own.
   struct Scratch {
