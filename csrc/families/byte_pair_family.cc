@@ -113,11 +113,8 @@ void BytePairFamily::States::add(const ByteAutomatonState& state) {
   ++size_;
 }
 
-void BytePairFamily::advance_state(const ByteAutomatonState& state,
-                                   TokenId last,
-                                   Rank rank,
-                                   bool is_allowed,
-                                   States& next) const {
+void BytePairFamily::advance_state(
+    const ByteAutomatonState& state, TokenId last, Rank rank, bool is_allowed, States& next) const {
   const TokenId token = table_.order()[rank];
   const std::string_view bytes = table_.bytes(rank);
   const auto follow = [&](ByteAutomatonState& end, unsigned flags) {
@@ -129,8 +126,8 @@ void BytePairFamily::advance_state(const ByteAutomatonState& state,
   };
   // The pair test reads far more memory than the automaton, and is mostly not needed.
   ByteAutomatonState started = state, continued = state;
-  const bool starts = state.at_character_boundary() && automaton_.may_split(state) &&
-                      follow(started, kBoundary);
+  const bool starts =
+      state.at_character_boundary() && automaton_.may_split(state) && follow(started, kBoundary);
   const bool continues =
       last != kNoToken &&
       follow(continued, state.at_character_boundary() ? unsigned{kContinue} : state.flags) &&

@@ -66,8 +66,7 @@ class PairSuccessors final : public AllowedTokens {
       : invalid_(&invalid), last_(last), free_(std::move(free)), bound_(std::move(bound)) {}
 
   bool test(Rank rank) const override {
-    return (free_ && free_->test(rank)) ||
-           (bound_ && bound_->test(rank) && follows_in_piece(rank));
+    return (free_ && free_->test(rank)) || (bound_ && bound_->test(rank) && follows_in_piece(rank));
   }
   bool any(Rank first, Rank last) const override;
   void copy_words(Rank size, std::vector<std::uint64_t>& words) const override;

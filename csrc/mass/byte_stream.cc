@@ -43,9 +43,9 @@ ByteStream::ByteStream(std::shared_ptr<const Tokenizer> tokenizer,
 
 ByteStream::Pushed ByteStream::push_byte(std::uint8_t byte) {
   if (logprobs_ && (*logprobs_)[byte] == kImpossible) return Pushed::kImpossible;
-  // Every cover goes through the contexts that come to the base. If the law is known, they have some
-  // probability. (Within a tolerance a law may give a byte some that has none, so that it has to be
-  // taken.)
+  // Every cover goes through the contexts that come to the base. If the law is known, they have
+  // some probability. (Within a tolerance a law may give a byte some that has none, so that it has
+  // to be taken.)
   const bool may_be_impossible = !logprobs_ && tolerance_ == 0.0;
   const Context* const base_before = may_be_impossible ? &tracker_.base() : nullptr;
   if (!tracker_.push(byte)) return Pushed::kCannotFollow;
