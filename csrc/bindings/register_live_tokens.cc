@@ -34,10 +34,11 @@ Tokens to_array(const std::vector<TokenId>& tokens) {
 // The tokens that may follow and reach past the end of the bytes pushed so far, in order of rank.
 std::vector<TokenId> allowed_beyond(const Tokenizer& tokenizer, const LiveContext& live) {
   const TokenTable& table = tokenizer.table();
+  const AllowedTokens& allowed = live.allowed(tokenizer);
   std::vector<TokenId> tokens;
   table.for_each_child(live.cursor, [&](std::uint8_t, Rank first, Rank last) {
     for (Rank rank = first; rank < last; ++rank) {
-      if (live.allowed->test(rank)) tokens.push_back(table.order()[rank]);
+      if (allowed.test(rank)) tokens.push_back(table.order()[rank]);
     }
   });
   return tokens;

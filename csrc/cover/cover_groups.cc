@@ -17,9 +17,10 @@ std::vector<CoverGroup> cover_groups(const CoverTracker& tracker, std::size_t ex
     group.at_end = live.cursor.depth == 0;
     group.may_end = tracker.ends_at(live) && tracker.tokenizer().may_end(live.context->state());
     const bool has_exact = !group.at_end && table.exact(live.cursor) != kNoRank;
+    const AllowedTokens& allowed = live.allowed(tracker.tokenizer());
     std::vector<TokenId> last;
     for (Rank rank = live.cursor.first + (has_exact ? 1 : 0); rank < live.cursor.last; ++rank) {
-      if (live.allowed->test(rank)) last.push_back(table.order()[rank]);
+      if (allowed.test(rank)) last.push_back(table.order()[rank]);
     }
     group.count = last.size();
     const std::size_t shown = std::min(examples, last.size());

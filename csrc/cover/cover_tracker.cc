@@ -29,11 +29,11 @@ void release_chain(std::shared_ptr<const Node> node, Link link) {
 
 Context::Context(std::shared_ptr<const Context> parent,
                  TokenId token,
-                 const ContextState& state,
+                 ContextState state,
                  std::size_t position)
     : parent_(std::move(parent)),
       token_(token),
-      state_(state),
+      state_(std::move(state)),
       position_(position),
       depth_(parent_ ? parent_->depth_ + 1 : 0),
       id_(next_context_id()),
@@ -44,6 +44,19 @@ Context::~Context() {
   release_chain(std::move(parent_), [](const Context& c) -> auto& { return c.parent_; });
 }
 
+CoverTracker::Frame::Frame(std::size_t entries, std::uint8_t last_byte)
+    : more(entries > first.size() ? std::make_unique<Entry[]>(entries - first.size()) : nullptr),
+      size(static_cast<std::uint32_t>(entries)),
+      byte(last_byte) {}
+
+void CoverTracker::Frame::fill(std::span<const LiveContext> live) noexcept {
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    Entry& to = i < first.size() ? first[i] : more[i - first.size()];
+    to.context = live[i].context;
+    to.cursor = live[i].cursor;
+  }
+}
+
 CoverTracker::Frame::~Frame() {
   release_chain(std::move(previous), [](const Frame& f) -> auto& { return f.previous; });
 }
@@ -51,10 +64,10 @@ CoverTracker::Frame::~Frame() {
 CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
     : tokenizer_(std::move(tokenizer)) {
   auto root = std::make_shared<const Context>(nullptr, kNoToken, tokenizer_->initial(), 0);
-  auto frame = std::make_shared<Frame>();
-  frame->entries.push_back({root, tokenizer_->table().root()});
+  live_.push_back({root, tokenizer_->table().root()});
+  auto frame = std::make_shared<Frame>(1, std::uint8_t{0});
+  frame->fill(live_);
   frame_ = std::move(frame);
-  live_.push_back(enter(root, tokenizer_->table().root()));
   for (const char byte : tokenizer_->lead()) {
     if (push(static_cast<std::uint8_t>(byte))) continue;
     throw TokenizerFormat("no token starts with what the tokenizer puts in front of each text");
@@ -65,19 +78,11 @@ CoverTracker::CoverTracker(std::shared_ptr<const Tokenizer> tokenizer)
   for (const char byte : tokenizer_->lead()) {
     tokenizer_->table().step(cursor, static_cast<std::uint8_t>(byte));
   }
-  auto with_root = std::make_shared<Frame>();
+  live_.insert(live_.begin(), {std::move(root), cursor});
+  auto with_root = std::make_shared<Frame>(live_.size(), frame_->byte);
+  with_root->fill(live_);
   with_root->previous = frame_->previous;
-  with_root->byte = frame_->byte;
-  with_root->entries = frame_->entries;
-  with_root->entries.insert(with_root->entries.begin(), {root, cursor});
   frame_ = std::move(with_root);
-  live_.insert(live_.begin(), enter(std::move(root), cursor));
-}
-
-LiveContext CoverTracker::enter(std::shared_ptr<const Context> context,
-                                const TokenTable::Cursor& cursor) const {
-  std::shared_ptr<const AllowedTokens> allowed = tokenizer_->allowed(context->state());
-  return {std::move(context), cursor, std::move(allowed)};
 }
 
 bool CoverTracker::push(std::uint8_t byte) {
@@ -90,34 +95,35 @@ bool CoverTracker::push(std::uint8_t byte) {
     const LiveContext& live = live_[i];
     TokenTable::Cursor cursor = live.cursor;
     if (!table.step(cursor, byte)) continue;
+    const AllowedTokens& allowed = live.allowed(*tokenizer_);
     Rank rest = cursor.first;  // first token that reaches past the new end
     if (const Rank exact = table.exact(cursor); exact != kNoRank) {
       ++rest;
-      if (live.allowed->test(exact)) {
-        const ContextState state = tokenizer_->advance(live.context->state(), exact);
-        scratch_.started.push_back(enter(
-            std::make_shared<const Context>(live.context, table.order()[exact], state, position),
-            table.root()));
+      if (allowed.test(exact)) {
+        scratch_.started.push_back(
+            {std::make_shared<const Context>(live.context,
+                                             table.order()[exact],
+                                             tokenizer_->advance(live.context->state(), exact),
+                                             position),
+             table.root()});
       }
     }
-    if (live.allowed->any(rest, cursor.last)) scratch_.next.emplace_back(i, cursor);
+    if (allowed.any(rest, cursor.last)) scratch_.next.emplace_back(i, cursor);
   }
   if (scratch_.next.empty() && scratch_.started.empty()) return false;
 
-  auto frame = std::make_shared<Frame>();
-  frame->byte = byte;
   const std::size_t alive = scratch_.next.size() + scratch_.started.size();
-  frame->entries.reserve(alive);
+  auto frame = std::make_shared<Frame>(alive, byte);
   live_.reserve(alive);  // from here on nothing throws
   // Survivors only move forward, in order, so none is overwritten before it is read.
   std::size_t kept = 0;
   for (const auto& [index, cursor] : scratch_.next) {
-    if (index != kept) live_[kept] = std::move(live_[index]);
+    if (index != kept) live_[kept].swap(live_[index]);
     live_[kept++].cursor = cursor;
   }
-  live_.resize(kept);
+  while (live_.size() > kept) live_.pop_back();
   for (LiveContext& live : scratch_.started) live_.push_back(std::move(live));
-  for (const LiveContext& live : live_) frame->entries.push_back({live.context, live.cursor});
+  frame->fill(live_);
   frame->previous = std::move(frame_);
   frame_ = std::move(frame);
   size_ = position;
@@ -133,8 +139,11 @@ void CoverTracker::rollback(std::size_t count) {
   std::shared_ptr<const Frame> frame = frame_;
   for (std::size_t i = 0; i < count; ++i) frame = frame->previous;
   std::vector<LiveContext> live;
-  live.reserve(frame->entries.size());
-  for (const Entry& entry : frame->entries) live.push_back(enter(entry.context, entry.cursor));
+  live.reserve(frame->size);
+  for (std::size_t i = 0; i < frame->size; ++i) {
+    const Entry& entry = frame->entry(i);
+    live.push_back({entry.context, entry.cursor});
+  }
   frame_ = std::move(frame);
   live_ = std::move(live);
   size_ -= count;
@@ -182,10 +191,11 @@ std::vector<CoverEncoding> cover_encodings(const CoverTracker& tracker) {
       covers.push_back({tokens, 0});
       continue;
     }
+    const AllowedTokens& allowed = live.allowed(tracker.tokenizer());
     const Rank exact = table.exact(live.cursor);
     for (Rank rank = live.cursor.first + (exact == kNoRank ? 0 : 1); rank < live.cursor.last;
          ++rank) {
-      if (!live.allowed->test(rank)) continue;
+      if (!allowed.test(rank)) continue;
       tokens.push_back(table.order()[rank]);
       covers.push_back({tokens, table.length(rank) - live.cursor.depth});
       tokens.pop_back();

@@ -2,6 +2,7 @@
 #ifndef NEXTBYTE_COVER_COVER_TRACKER_H_
 #define NEXTBYTE_COVER_COVER_TRACKER_H_
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ class Context {
   // `token` leads from the parent to `state`; kNoToken for the root.
   Context(std::shared_ptr<const Context> parent,
           TokenId token,
-          const ContextState& state,
+          ContextState state,
           std::size_t position);
   ~Context();
   Context(const Context&) = delete;
@@ -68,9 +69,22 @@ class Context {
 
 // A context that can still be followed by a token reaching at least the end of the pushed bytes.
 struct LiveContext {
+  // What may follow the context. Made when it is first asked for, which a context that dies young
+  // never is; so no two threads may ask one stream at once.
+  const AllowedTokens& allowed(const Tokenizer& tokenizer) const {
+    if (!made_allowed) made_allowed = tokenizer.allowed(context->state());
+    return *made_allowed;
+  }
+
   std::shared_ptr<const Context> context;
   TokenTable::Cursor cursor;  // the tokens that start with the bytes after context->position()
-  std::shared_ptr<const AllowedTokens> allowed;
+  mutable std::shared_ptr<const AllowedTokens> made_allowed = nullptr;
+
+  void swap(LiveContext& other) noexcept {
+    context.swap(other.context);
+    std::swap(cursor, other.cursor);
+    made_allowed.swap(other.made_allowed);
+  }
 };
 
 // The live contexts of one stream of bytes. push costs O(live contexts), each a table step, a
@@ -111,10 +125,17 @@ class CoverTracker {
   };
   // The structural state after one byte; older frames serve rollback and are shared by forks.
   struct Frame {
+    Frame(std::size_t entries, std::uint8_t last_byte);
     ~Frame();
+    void fill(std::span<const LiveContext> live) noexcept;  // all entries
+    const Entry& entry(std::size_t i) const noexcept {
+      return i < first.size() ? first[i] : more[i - first.size()];
+    }
     mutable std::shared_ptr<const Frame> previous;
-    std::vector<Entry> entries;
-    std::uint8_t byte = 0;
+    std::array<Entry, 2> first;  // mostly all of them, in one allocation
+    std::unique_ptr<Entry[]> more;
+    std::uint32_t size;
+    std::uint8_t byte;
   };
   // Room that push() keeps; nothing of it is state, so copies begin with their own.
   struct Scratch {
@@ -127,7 +148,6 @@ class CoverTracker {
     std::vector<std::pair<std::size_t, TokenTable::Cursor>> next;  // index in live_
     std::vector<LiveContext> started;
   };
-  LiveContext enter(std::shared_ptr<const Context> context, const TokenTable::Cursor& cursor) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const Frame> frame_;

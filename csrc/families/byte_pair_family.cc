@@ -94,6 +94,7 @@ bool BytePairFamily::may_end(const ContextState& context) const {
 
 bool BytePairFamily::leaves_whole_pieces(ByteTrie::Node piece,
                                          std::string_view bytes) const noexcept {
+  if (whole_pieces_.empty()) return true;
   for (const char byte : bytes) {
     if (piece == ByteTrie::kOff) return true;
     piece = whole_pieces_.step(piece, static_cast<std::uint8_t>(byte));
@@ -112,54 +113,65 @@ void BytePairFamily::States::add(const ByteAutomatonState& state) {
   ++size_;
 }
 
-void BytePairFamily::advance_state(const ByteAutomatonState& state,
-                                   TokenId last,
-                                   TokenId token,
-                                   States& next) const {
-  const std::string_view bytes = vocabulary_->bytes(token);
-  const bool by_merges = merges_.is_canonical_alone(token);
-  const auto follow = [&](unsigned flags) {
-    ByteAutomatonState end = state;
-    if (!automaton_.run(end, bytes, flags)) return;
-    if (!by_merges) end.piece = ByteTrie::kOff;  // its own spelling of the piece
+void BytePairFamily::advance_state(
+    const ByteAutomatonState& state, TokenId last, Rank rank, bool is_allowed, States& next) const {
+  const TokenId token = table_.order()[rank];
+  const std::string_view bytes = table_.bytes(rank);
+  const auto follow = [&](ByteAutomatonState& end, unsigned flags) {
+    return automaton_.run(end, bytes, flags);
+  };
+  const auto add = [&](ByteAutomatonState& end) {
+    if (!merges_.is_canonical_alone(token)) end.piece = ByteTrie::kOff;  // spells its piece itself
     next.add(end);
   };
-  const bool continues = last != kNoToken && merges_.pair_ok(last, token);
-  if (!state.at_character_boundary()) {
-    if (continues) follow(state.flags);
-    return;
-  }
-  const bool starts = automaton_.may_split(state);
+  // The pair test reads far more memory than the automaton, and is mostly not needed.
+  ByteAutomatonState started = state, continued = state;
+  const bool starts =
+      state.at_character_boundary() && automaton_.may_split(state) && follow(started, kBoundary);
+  const bool continues =
+      last != kNoToken &&
+      follow(continued, state.at_character_boundary() ? unsigned{kContinue} : state.flags) &&
+      ((is_allowed && !starts) || merges_.pair_ok(last, token));
   if (starts && continues && leaves_whole_pieces(ByteTrie::kRoot, bytes) &&
       leaves_whole_pieces(state.piece, bytes)) {
-    follow(kContinue | kBoundary);
+    ByteAutomatonState end = state;
+    follow(end, kContinue | kBoundary);
+    add(end);
     return;
   }
-  if (starts) follow(kBoundary);
-  if (continues) follow(kContinue);
+  if (starts) add(started);
+  if (continues) add(continued);
 }
 
-bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
-  const TokenId token = table_.order()[rank];
-  if (vocabulary_->is_added(token)) return false;
+bool BytePairFamily::step(const ContextState& context,
+                          Rank rank,
+                          bool is_allowed,
+                          ContextState& next) const {
   States states;
-  advance_state(context.automaton, context.last, token, states);
-  if (context.detail) {
-    for (const auto& state : *static_cast<const MoreStates*>(context.detail.get())) {
-      advance_state(state, context.last, token, states);
+  if (!context.detail) {
+    advance_state(context.automaton, context.last, rank, is_allowed, states);
+  } else {
+    // That some state lets an allowed token follow says nothing of any one of them.
+    for (const ByteAutomatonState& state : states_of(context)) {
+      advance_state(state, context.last, rank, false, states);
     }
   }
   if (states.empty()) return false;
   next = ContextState();
-  next.last = token;
+  next.last = table_.order()[rank];
   next.automaton = states.front();
   if (!states.more().empty()) next.detail = std::make_shared<const MoreStates>(states.more());
   return true;
 }
 
+bool BytePairFamily::try_advance(const ContextState& context, Rank rank, ContextState& next) const {
+  if (vocabulary_->is_added(table_.order()[rank])) return false;
+  return step(context, rank, false, next);
+}
+
 ContextState BytePairFamily::advance(const ContextState& context, Rank rank) const {
   ContextState next;
-  try_advance(context, rank, next);
+  step(context, rank, true, next);
   return next;
 }
 

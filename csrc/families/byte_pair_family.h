@@ -62,11 +62,14 @@ class BytePairFamily final : public TokenizerFamily {
     ByteAutomatonState first_;
     MoreStates more_;
   };
-  // Adds where `token` leads from `state`, under each assumption about a boundary before it.
+  // Adds where the token leads from `state`, under each assumption about a boundary before it.
+  // is_allowed: it is known to follow under one of them.
   void advance_state(const ByteAutomatonState& state,
                      TokenId last,
-                     TokenId token,
+                     Rank rank,
+                     bool is_allowed,
                      States& next) const;
+  bool step(const ContextState& context, Rank rank, bool is_allowed, ContextState& next) const;
   bool leaves_whole_pieces(ByteTrie::Node piece, std::string_view bytes) const noexcept;
 
   std::shared_ptr<const Vocabulary> vocabulary_;

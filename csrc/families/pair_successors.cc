@@ -88,16 +88,26 @@ bool InvalidSuccessors::any_valid(TokenId last_token,
 }
 
 bool PairSuccessors::any(Rank first, Rank last) const {
+  if (last - first == 1) return test(first);  // most are, inside a long token
   if (first >= last) return false;
-  return (free_ && free_->any(first, last)) ||
-         (bound_ && invalid_->any_valid(last_, *bound_, first, last));
+  if (free_ && free_->any(first, last)) return true;
+  if (!bound_) return false;
+  if (const BitSet* const mask = known_mask_.load(std::memory_order_acquire)) {
+    return bound_->any_outside(*mask, first, last);
+  }
+  return invalid_->any_valid(last_, *bound_, first, last);
 }
 
 void PairSuccessors::copy_words(Rank size, std::vector<std::uint64_t>& words) const {
   words.resize((size + kWordBits - 1) / kWordBits);
-  const std::shared_ptr<const BitSet> invalid = bound_ ? invalid_->after(last_) : nullptr;
+  if (bound_) {
+    std::call_once(once_, [&] {
+      mask_ = invalid_->after(last_);
+      known_mask_.store(mask_.get(), std::memory_order_release);
+    });
+  }
   for (std::size_t index = 0; index < words.size(); ++index) {
-    words[index] = word_of(free_, index) | (word_of(bound_, index) & ~word_of(invalid, index));
+    words[index] = word_of(free_, index) | (word_of(bound_, index) & ~word_of(mask_, index));
   }
 }
 

@@ -2,9 +2,11 @@
 #ifndef NEXTBYTE_FAMILIES_PAIR_SUCCESSORS_H_
 #define NEXTBYTE_FAMILIES_PAIR_SUCCESSORS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -52,7 +54,8 @@ class InvalidSuccessors {
 // allowed = free | (bound & ~invalid after `last`)
 //
 // free and bound are shared masks. invalid is asked by pair tests as long as that is enough, which
-// it is while a stream is only pushed, and becomes a mask when the whole row is wanted.
+// it is while a stream is only pushed, and becomes a mask when the whole row is wanted. From then
+// on the mask is asked: behind a row, it is nearer than what the pair tests read.
 class PairSuccessors final : public AllowedTokens {
  public:
   // nullptr: an empty mask. `last` matters only where there is something bound.
@@ -63,16 +66,24 @@ class PairSuccessors final : public AllowedTokens {
       : invalid_(&invalid), last_(last), free_(std::move(free)), bound_(std::move(bound)) {}
 
   bool test(Rank rank) const override {
-    return (free_ && free_->test(rank)) ||
-           (bound_ && bound_->test(rank) && invalid_->pair_ok(last_, rank));
+    return (free_ && free_->test(rank)) || (bound_ && bound_->test(rank) && follows_in_piece(rank));
   }
   bool any(Rank first, Rank last) const override;
   void copy_words(Rank size, std::vector<std::uint64_t>& words) const override;
 
  private:
+  bool follows_in_piece(Rank rank) const {
+    const BitSet* const mask = known_mask_.load(std::memory_order_acquire);
+    return mask != nullptr ? !mask->test(rank) : invalid_->pair_ok(last_, rank);
+  }
+
   const InvalidSuccessors* invalid_;
   TokenId last_;
   std::shared_ptr<const BitSet> free_, bound_;
+  // What cannot follow `last`, once it has been made; forks may ask for it at the same time.
+  mutable std::once_flag once_;
+  mutable std::shared_ptr<const BitSet> mask_;
+  mutable std::atomic<const BitSet*> known_mask_{nullptr};
 };
 
 }  // namespace nextbyte

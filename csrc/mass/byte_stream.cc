@@ -43,18 +43,19 @@ ByteStream::ByteStream(std::shared_ptr<const Tokenizer> tokenizer,
 
 ByteStream::Pushed ByteStream::push_byte(std::uint8_t byte) {
   if (logprobs_ && (*logprobs_)[byte] == kImpossible) return Pushed::kImpossible;
-  const Context* const base_before = &tracker_.base();
+  // Every cover goes through the contexts that come to the base. If the law is known, they have
+  // some probability. (Within a tolerance a law may give a byte some that has none, so that it has
+  // to be taken.)
+  const bool may_be_impossible = !logprobs_ && tolerance_ == 0.0;
+  const Context* const base_before = may_be_impossible ? &tracker_.base() : nullptr;
   if (!tracker_.push(byte)) return Pushed::kCannotFollow;
   fill_edges();
-  // Every cover goes through the contexts that came to the base. (Within a tolerance a law may give
-  // such a byte some probability, so that it has to be taken.)
-  for (const Context* c = &tracker_.base(); tolerance_ == 0.0 && c != base_before;
+  for (const Context* c = may_be_impossible ? &tracker_.base() : nullptr; c != base_before;
        c = c->parent()) {
     if (c->edge_logprob() != kImpossible) continue;
     tracker_.rollback(1);
     return Pushed::kImpossible;
   }
-  keep_live_rows();
   logprobs_.reset();
   return Pushed::kYes;
 }
@@ -101,6 +102,7 @@ std::shared_ptr<const MassRow> ByteStream::row_of(const Context& context) const 
 }
 
 void ByteStream::adopt_rows() {
+  keep_live_rows();
   for (const LiveContext& live : tracker_.live()) {
     if (find_row(*live.context) != nullptr) continue;
     if (std::shared_ptr<const void> row = live.context->evaluation()) {
@@ -201,7 +203,7 @@ void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   if (row == nullptr) {
     // Not make_shared: contexts point weakly at rows, which would keep that memory for good.
     row = std::shared_ptr<const Row>(new Row(
-        is_live ? make_row(*context, *live->allowed, logits)
+        is_live ? make_row(*context, live->allowed(tracker_.tokenizer()), logits)
                 : make_row(*context, *tracker_.tokenizer().allowed(context->state()), logits)));
   }
   for (const LiveContext& l : tracker_.live()) {
@@ -214,7 +216,8 @@ void ByteStream::provide(const ContextPointer& context, const Logits& logits) {
   }
   if (is_live && find_row(*context) == nullptr) {
     context->set_evaluation(row);
-    rows_.emplace_back(context, std::move(row));
+    // Not the caller's pointer, which may be Python's: the row would keep an object there alive.
+    rows_.emplace_back(live->context, std::move(row));
   }
 }
 

@@ -26,7 +26,8 @@ namespace nextbyte {
 // probability needs the rows above the base too, and only when it is asked for.
 //
 // Protocol: ask pending(); for each context, in order, hand over its row with provide(); then
-// next_byte_logprobs(). Rows of contexts that are no longer live are dropped. Copying is a fork.
+// next_byte_logprobs(). pending() drops the rows of contexts that are no longer live. Copying is a
+// fork.
 //
 // With a tolerance above 0, contexts that matter little are not asked for, and pending() is asked
 // again until it is empty: every law is then within the tolerance of the true one (12).
@@ -138,7 +139,8 @@ class ByteStream {
 
   CoverTracker tracker_;
   std::vector<TokenId> end_tokens_;
-  std::vector<std::pair<ContextPointer, std::shared_ptr<const Row>>> rows_;  // of live contexts
+  // Of live contexts, and until the next pending() of those that were live.
+  std::vector<std::pair<ContextPointer, std::shared_ptr<const Row>>> rows_;
   std::optional<ByteLogprobs> logprobs_;  // at the current position
   double unconfirmed_ = 0.0;
   double tolerance_ = 0.0;

@@ -88,10 +88,12 @@ PartialLaw ByteStream::partial_law(bool symbols) {
 }
 
 void ByteStream::add_symbols(const LiveContext& live, std::bitset<kAlphabetSize>& symbols) const {
-  tracker_.tokenizer().table().for_each_child(
-      live.cursor, [&](std::uint8_t byte, Rank first, Rank last) {
-        if (!symbols[byte] && live.allowed->any(first, last)) symbols.set(byte);
-      });
+  const AllowedTokens& allowed = live.allowed(tracker_.tokenizer());
+  tracker_.tokenizer().table().for_each_child(live.cursor,
+                                              [&](std::uint8_t byte, Rank first, Rank last) {
+                                                if (!symbols[byte] && allowed.any(first, last))
+                                                  symbols.set(byte);
+                                              });
   if (tracker_.ends_at(live) && !end_tokens_.empty() &&
       tracker_.tokenizer().may_end(live.context->state())) {
     symbols.set(kEndOfText);
