@@ -89,15 +89,15 @@ bool CoLiveness::any_successor_accepts(const Node& node, Visit visit) const {
     if (!candidates_->test(rank)) return false;
     ByteAutomatonState next = node.state;
     const TokenId token = table_->order()[rank];
+    // Rules out more than the pair test, at less cost.
     if (!automaton_->run(next, table_->bytes(rank), flags)) return false;
+    if (flags == kContinue && !merges_->pair_ok(node.last, token)) return false;
     if (!merges_->is_canonical_alone(token)) next.piece = ByteTrie::kOff;  // a whole piece
     if (automaton_->accepts_end(next)) return true;
     visit(Node{next, token});
     return false;
   };
-  const auto goes_on = [&](std::size_t rank) {
-    return merges_->pair_ok(node.last, table_->order()[rank]) && accepts(rank, kContinue);
-  };
+  const auto goes_on = [&](std::size_t rank) { return accepts(rank, kContinue); };
   if (!node.state.at_character_boundary()) {
     for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
       if (goes_on(rank)) return true;

@@ -73,18 +73,8 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                  return (flags == kBoundary ? candidates_ : by_merges_).test(rank) &&
                         lives_after(state, flags, rank);
                }),
-      ways_(groups_, merges, table, pretokenizer, automaton, by_merges_),
-      tails_on_trie_(0, groups_.tails().size()),
-      by_state_(limits.cached_masks) {
-  for (std::size_t i = 0; i < groups_.tails().size(); ++i) {
-    ByteTrie::Node node = ByteTrie::kRoot;
-    for (const char byte : table.bytes(groups_.tails()[i].rank)) {
-      if (node != ByteTrie::kOff)
-        node = whole_pieces.step(node, static_cast<std::uint8_t>(byte));
-    }
-    if (node != ByteTrie::kOff) tails_on_trie_.set(i);
-  }
-}
+      ways_(groups_, merges, table, pretokenizer, automaton, whole_pieces, by_merges_),
+      by_state_(limits.cached_masks) {}
 
 bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
   const TokenId token = table_->order()[rank];
@@ -163,10 +153,7 @@ void SuccessorMasks::add_live_tails(const ByteAutomatonState& state,
         groups_.live_classes(tail, state.subset, flags) == 0) {
       continue;
     }
-    // Where the piece may become a whole piece, it may not end just anywhere.
-    const bool is_free = flags != kBoundary || !tails_on_trie_.test(i);
-    if ((is_free &&
-         (ways_[i].classes & groups_.accepting_classes(tail, state.subset, flags)) != 0) ||
+    if ((ways_[i].classes & groups_.accepting_classes(tail, state.subset, flags)) != 0 ||
         lives_after(state, flags, tail.rank)) {
       live.set(tail.rank);
     }

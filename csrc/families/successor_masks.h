@@ -94,7 +94,6 @@ class SuccessorMasks {
   std::vector<Rank> sensitive_;  // to the state of the normal form
   WaitingTokens waiting_;
   TailWays ways_;
-  BitSet tails_on_trie_;  // by tail: a whole piece may begin so
   // By the automaton state with the flags of the first character.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;
 };

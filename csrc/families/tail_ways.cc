@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "text/unicode.h"
 
@@ -27,8 +28,13 @@ class TailWays::Finder {
          const TokenTable& table,
          const Pretokenizer& pretokenizer,
          const ByteAutomaton& automaton,
+         const ByteTrie& whole_pieces,
          const BitSet& by_merges)
-      : merges_(merges), table_(table), pretokenizer_(pretokenizer), automaton_(automaton) {
+      : merges_(merges),
+        table_(table),
+        pretokenizer_(pretokenizer),
+        automaton_(automaton),
+        whole_pieces_(whole_pieces) {
     const TokenTable::Cursor range = table.first_byte_range(0x80, 0xBF);
     for (Rank rank = range.first; rank < range.last; ++rank) {
       if (!by_merges.test(rank)) continue;
@@ -36,12 +42,14 @@ class TailWays::Finder {
     }
   }
 
-  Ways find(TokenId token, std::uint16_t normal, std::string_view beginning) const {
+  Ways find(const TokenGroups::Tail& tail) const {
+    const std::string_view token = table_.bytes(tail.rank);
+    const std::string_view beginning = token.substr(tail.length);
     const std::size_t missing = character_length(beginning) - beginning.size();
-    const std::uint64_t possible = automaton_.classes_ahead(normal, beginning);
     Ways ways;
-    ways.classes = completed(token, normal, beginning, possible);
-    ways.exist = ways.classes != 0;
+    complete({table_.order()[tail.rank], tail.normal, on_trie(ByteTrie::kRoot, token), beginning},
+             tail.possible,
+             ways);
     std::size_t tries = 0;
     std::string bytes(beginning);
     for (std::size_t length = 1; length <= by_length_.size() && !ways.exist; ++length) {
@@ -51,16 +59,17 @@ class TailWays::Finder {
         bytes.replace(beginning.size(), std::string::npos, table_.bytes(rank));
         const DecodedScalar scalar = decode_scalar(bytes, 0);
         if (scalar.length != 0) {  // ends the character, and is more
-          std::uint16_t after = normal;
-          if (!automaton_.stays_normal(after, scalar.value)) continue;
-          if (!merges_.pair_ok(token, next)) continue;
-          ways.exist = true;
-          break;
+          if (std::uint16_t after = tail.normal; !automaton_.stays_normal(after, scalar.value))
+            continue;
+          ways.exist = merges_.pair_ok(table_.order()[tail.rank], next);
+          if (ways.exist) break;
+          continue;
         }
-        const std::uint64_t ahead = automaton_.classes_ahead(normal, bytes);
-        if (ahead == 0 || !merges_.pair_ok(token, next)) continue;
+        const std::uint64_t possible = automaton_.classes_ahead(tail.normal, bytes);
+        if (possible == 0 || !merges_.pair_ok(table_.order()[tail.rank], next)) continue;
         ways.exist = true;
-        ways.classes |= completed(next, normal, bytes, ahead);
+        const ByteTrie::Node piece = on_trie(on_trie(ByteTrie::kRoot, token), table_.bytes(rank));
+        complete({next, tail.normal, piece, bytes}, possible, ways);
         if (++tries == kTriedFirstTokens) break;
       }
     }
@@ -68,31 +77,47 @@ class TailWays::Finder {
   }
 
  private:
-  // The classes of the characters that one token completes behind `token`, and no more.
-  std::uint64_t completed(TokenId token,
-                          std::uint16_t normal,
-                          std::string_view beginning,
-                          std::uint64_t possible) const {
-    std::uint64_t classes = 0;
+  struct Inside {
+    TokenId token;
+    std::uint16_t normal;
+    ByteTrie::Node piece;        // if one starts with the tail
+    std::string_view beginning;  // of the character
+  };
+
+  ByteTrie::Node on_trie(ByteTrie::Node node, std::string_view bytes) const noexcept {
+    for (const char byte : bytes) {
+      if (node == ByteTrie::kOff) break;
+      node = whole_pieces_.step(node, static_cast<std::uint8_t>(byte));
+    }
+    return node;
+  }
+
+  // Adds what one token completes, and no more than completes, of the `possible` classes.
+  void complete(const Inside& inside, std::uint64_t possible, Ways& ways) const {
+    const std::string_view beginning = inside.beginning;
     std::string bytes(beginning);
     for (const Rank rank : by_length_[character_length(beginning) - beginning.size() - 1]) {
       bytes.replace(beginning.size(), std::string::npos, table_.bytes(rank));
       const DecodedScalar scalar = decode_scalar(bytes, 0);
       if (scalar.length == 0) continue;
       const std::uint64_t bit = std::uint64_t{1} << pretokenizer_.class_of(scalar.value);
-      if ((classes & bit) != 0) continue;
-      if (std::uint16_t after = normal; !automaton_.stays_normal(after, scalar.value)) continue;
-      if (!merges_.pair_ok(token, table_.order()[rank])) continue;
-      classes |= bit;
-      if (classes == possible) break;
+      if ((ways.classes & bit) != 0) continue;
+      if (std::uint16_t after = inside.normal; !automaton_.stays_normal(after, scalar.value))
+        continue;
+      if (!merges_.pair_ok(inside.token, table_.order()[rank])) continue;
+      ways.exist = true;
+      const ByteTrie::Node piece = on_trie(inside.piece, table_.bytes(rank));
+      if (piece != ByteTrie::kOff && whole_pieces_.is_terminal(piece)) continue;
+      ways.classes |= bit;
+      if ((possible & ~ways.classes) == 0) break;
     }
-    return classes;
   }
 
   const BpeMerges& merges_;
   const TokenTable& table_;
   const Pretokenizer& pretokenizer_;
   const ByteAutomaton& automaton_;
+  const ByteTrie& whole_pieces_;
   // Tokens that start with a continuation byte, by length; the last are longer than any rest.
   std::array<std::vector<Rank>, kLongestRest + 1> by_length_;
 };
@@ -102,14 +127,11 @@ TailWays::TailWays(const TokenGroups& groups,
                    const TokenTable& table,
                    const Pretokenizer& pretokenizer,
                    const ByteAutomaton& automaton,
+                   const ByteTrie& whole_pieces,
                    const BitSet& by_merges) {
-  const Finder finder(merges, table, pretokenizer, automaton, by_merges);
+  const Finder finder(merges, table, pretokenizer, automaton, whole_pieces, by_merges);
   ways_.reserve(groups.tails().size());
-  for (const TokenGroups::Tail& tail : groups.tails()) {
-    ways_.push_back(finder.find(table.order()[tail.rank],
-                                tail.normal,
-                                table.bytes(tail.rank).substr(tail.length)));
-  }
+  for (const TokenGroups::Tail& tail : groups.tails()) ways_.push_back(finder.find(tail));
 }
 
 }  // namespace nextbyte

@@ -5,13 +5,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 #include "support/bits.h"
 #include "tokenizer/byte_automaton.h"
 #include "tokenizer/token_groups.h"
 #include "vocabulary/bpe_merges.h"
+#include "vocabulary/byte_trie.h"
 #include "vocabulary/token_table.h"
 
 namespace nextbyte {
@@ -21,8 +21,10 @@ namespace nextbyte {
 class TailWays {
  public:
   struct Ways {
-    bool exist = false;         // some token may follow; if none may, no text goes on so
-    std::uint64_t classes = 0;  // of characters that one or two more tokens complete, some of them
+    bool exist = false;  // some token may follow; if none may, no text goes on so
+    // Of characters that one or two more tokens complete, some of them. With the tail they are no
+    // whole piece, so that a piece of their own may end there.
+    std::uint64_t classes = 0;
   };
 
   // `by_merges`: the ranks of the tokens that can follow inside a character. Nothing is kept of
@@ -32,6 +34,7 @@ class TailWays {
            const TokenTable& table,
            const Pretokenizer& pretokenizer,
            const ByteAutomaton& automaton,
+           const ByteTrie& whole_pieces,
            const BitSet& by_merges);
 
   const Ways& operator[](std::size_t tail) const noexcept { return ways_[tail]; }
