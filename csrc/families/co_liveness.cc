@@ -28,9 +28,12 @@ CoLiveness::CoLiveness(const BpeMerges& merges,
       candidates_(&candidates),
       by_merges_(&by_merges),
       limits_(limits),
-      continuation_range_(table.first_byte_range(0x80, 0xBF)),
       witnesses_(pretokenizer.num_subsets()),
-      scans_(limits.scans) {}
+      scans_(limits.scans) {
+  table.for_each_child(table.root(), [&](std::uint8_t byte, Rank first, Rank last) {
+    if ((byte & 0xC0) == 0x80) continuations_.push_back({byte, first, last});
+  });
+}
 
 bool CoLiveness::live(const ByteAutomatonState& state, TokenId last) const {
   if (automaton_->accepts_end(state) || has_witness(state, last)) return true;
@@ -99,8 +102,12 @@ bool CoLiveness::any_successor_accepts(const Node& node, Visit visit) const {
   };
   const auto goes_on = [&](std::size_t rank) { return accepts(rank, kContinue); };
   if (!node.state.at_character_boundary()) {
-    for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
-      if (goes_on(rank)) return true;
+    for (const FirstByte& child : continuations_) {
+      ByteAutomatonState next = node.state;
+      if (!automaton_->step(next, child.byte)) continue;
+      for (Rank rank = child.first; rank < child.last; ++rank) {
+        if (goes_on(rank)) return true;
+      }
     }
     return false;
   }
