@@ -221,14 +221,25 @@ void check(const Description& description,
   SuccessorMasks::Limits small;
   small.cached_masks = 1 + below(random, 3);
   small.co_liveness = {1 + below(random, 9), 1};
+  small.waiting_pairs = below(random, 30);  // some known from the start, some asked for
+  SuccessorMasks::Limits unasked;
+  unasked.waiting_pairs = 0;
   const SuccessorMasks masks(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates);
   const SuccessorMasks forgetful(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, small);
   const SuccessorMasks ungrouped(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, tiny);
+  const SuccessorMasks backwards(
+      p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, unasked);
   Definition definition(p);
   const Rank size = p.table.size();
+  struct Answer {
+    ByteAutomatonState state;
+    TokenId last;
+    std::vector<std::uint64_t> words;
+  };
+  std::vector<Answer> answers;
   for (const auto& [state, via] : reachable(p, definition, most_states, random)) {
     ++counts.states;
     counts.inside += state.at_character_boundary() ? 0 : 1;
@@ -251,7 +262,15 @@ void check(const Description& description,
                     std::to_string(state.pending) + ", behind token " + std::to_string(last) +
                     ": the mask says " + std::to_string(is_member));
       }
+      answers.push_back({state, last, std::move(words)});
     }
+  }
+  // What was asked before changes no answer.
+  for (; !answers.empty(); answers.pop_back()) {
+    const Answer& known = answers.back();
+    std::vector<std::uint64_t> words;
+    backwards.allowed({&known.state, 1}, known.last)->copy_words(size, words);
+    require(words == known.words, description.name + ": the order of the questions changes a mask");
   }
 }
 
