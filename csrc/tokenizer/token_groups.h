@@ -72,7 +72,8 @@ class TokenGroups {
   const std::vector<Tail>& tails() const noexcept { return tails_; }
   // The classes of the characters that a tail may go on to from here; 0 if none.
   std::uint64_t live_classes(const Tail& tail, SubsetId subset, unsigned flags) const noexcept {
-    return pretokenizer_->live_classes(end_of(tail.group, subset, flags), flag_inside(tail, flags)) &
+    return pretokenizer_->live_classes(end_of(tail.group, subset, flags),
+                                       flag_inside(tail, flags)) &
            tail.possible;
   }
   // Those behind which the text may end.

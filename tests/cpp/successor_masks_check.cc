@@ -222,16 +222,19 @@ void check(const Description& description,
   small.cached_masks = 1 + below(random, 3);
   small.co_liveness = {1 + below(random, 9), 1};
   small.waiting_pairs = below(random, 30);  // some known from the start, some asked for
-  SuccessorMasks::Limits unasked;
-  unasked.waiting_pairs = 0;
   const SuccessorMasks masks(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates);
   const SuccessorMasks forgetful(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, small);
   const SuccessorMasks ungrouped(
       p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, tiny);
-  const SuccessorMasks backwards(
-      p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, unasked);
+  const SuccessorMasks backwards(p.merges,
+                                 p.table,
+                                 p.pretokenizer,
+                                 p.automaton,
+                                 p.whole_pieces,
+                                 p.candidates,
+                                 {.waiting_pairs = 0});
   Definition definition(p);
   const Rank size = p.table.size();
   struct Answer {
@@ -267,10 +270,10 @@ void check(const Description& description,
   }
   // What was asked before changes no answer.
   for (; !answers.empty(); answers.pop_back()) {
-    const Answer& known = answers.back();
+    const auto& [state, last, known] = answers.back();
     std::vector<std::uint64_t> words;
-    backwards.allowed({&known.state, 1}, known.last)->copy_words(size, words);
-    require(words == known.words, description.name + ": the order of the questions changes a mask");
+    backwards.allowed({&state, 1}, last)->copy_words(size, words);
+    require(words == known, description.name + ": the order of the questions changes a mask");
   }
 }
 
