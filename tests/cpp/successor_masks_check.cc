@@ -222,19 +222,12 @@ void check(const Description& description,
   small.cached_masks = 1 + below(random, 3);
   small.co_liveness = {1 + below(random, 9), 1};
   small.waiting_pairs = below(random, 30);  // some known from the start, some asked for
-  const SuccessorMasks masks(
-      p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates);
-  const SuccessorMasks forgetful(
-      p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, small);
-  const SuccessorMasks ungrouped(
-      p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, tiny);
-  const SuccessorMasks backwards(p.merges,
-                                 p.table,
-                                 p.pretokenizer,
-                                 p.automaton,
-                                 p.whole_pieces,
-                                 p.candidates,
-                                 {.waiting_pairs = 0});
+  const auto made = [&](const SuccessorMasks::Limits& limits) {
+    return SuccessorMasks(
+        p.merges, p.table, p.pretokenizer, p.automaton, p.whole_pieces, p.candidates, limits);
+  };
+  const SuccessorMasks masks = made({}), forgetful = made(small), ungrouped = made(tiny);
+  const SuccessorMasks backwards = made({.waiting_pairs = 0});
   Definition definition(p);
   const Rank size = p.table.size();
   struct Answer {
