@@ -93,11 +93,9 @@ def main():
             facts["in_order"] = summary(medians(masks.in_order, options.rounds))
             facts["words"] = summary(medians(masks.words, options.rounds))
             tokens = len(tokenizer._description.token_bytes)  # noqa: SLF001
-            print(
-                f"| {name} | {tokens} | {len(alone)} | {alone[0] * 1e6:.0f} "
-                f"| {shown(facts['alone'])} | {shown(facts['in_order'])} | {shown(facts['words'])} |",
-                flush=True,
-            )
+            cells = [name, tokens, len(alone), f"{alone[0] * 1e6:.0f}"]
+            cells += [shown(facts[key]) for key in ("alone", "in_order", "words")]
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
             session.note({"vocabulary": name, "tokens": tokens, "rounds": options.rounds}, facts)
 
 
