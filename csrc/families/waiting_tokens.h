@@ -15,7 +15,7 @@ namespace nextbyte {
 
 // A blank may demand a next character, a capital a small letter. Whether a token is live there
 // depends on the token and on the subset behind it, not on where it began, and few pairs of the two
-// occur (10 to 7,000 for the vocabularies in use). So all are judged at construction. Immutable.
+// occur (10 to 4,000 for the vocabularies in use). So all are judged at construction. Immutable.
 class WaitingTokens {
  public:
   // There for the checks, and bounds the time that a hostile pattern takes.

@@ -28,7 +28,7 @@ struct TokenOutcomes {
 // function once, and a mask is filled by runs: microseconds, where a pass of the automaton over all
 // tokens takes milliseconds. (docs/theory.md 4)
 //
-// The tables are made at construction, in 0.3 to 2 ms. A pattern and vocabulary with so many
+// The tables are made at construction, in 0.8 to 4 ms. A pattern and vocabulary with so many
 // functions that the tables would be large have no groups, and are scanned token by token.
 // Immutable.
 class TokenGroups {
