@@ -104,7 +104,8 @@ bool CoLiveness::any_successor_accepts(const Node& node, Visit visit) const {
   if (!node.state.at_character_boundary()) {
     for (const FirstByte& child : continuations_) {
       ByteAutomatonState next = node.state;
-      if (!automaton_->step(next, child.byte)) continue;
+      // One look for all of them, where there are more than the byte itself.
+      if (child.last - child.first > 1 && !automaton_->step(next, child.byte)) continue;
       for (Rank rank = child.first; rank < child.last; ++rank) {
         if (goes_on(rank)) return true;
       }
