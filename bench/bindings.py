@@ -24,7 +24,6 @@ from harness.machine import ROOT
 import nextbyte as nb
 from nextbyte import _core
 
-NAME = "nextbyte_twin"
 PLACES = ("build", ".venv/build", "../build")
 
 
@@ -38,9 +37,10 @@ def core_library(given):
     raise SystemExit("no libnextbyte_core.a: build the package, or say where with --library")
 
 
-def build_twin(library, folder):
-    """Compile and load the twin."""
-    target = folder / (NAME + sysconfig.get_config_var("EXT_SUFFIX"))
+def build_twin(library, folder, *, source="twin"):
+    """Compile and load a module of `pybind11_twin/`."""
+    name = f"nextbyte_{source}"
+    target = folder / (name + sysconfig.get_config_var("EXT_SUFFIX"))
     flags = ["-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden"]
     if sys.platform == "darwin":
         flags += ["-undefined", "dynamic_lookup"]
@@ -49,13 +49,13 @@ def build_twin(library, folder):
         *os.environ.get("CXX", "c++").split(),
         *flags,
         *(f"-I{include}" for include in includes),
-        str(ROOT / "bench" / "pybind11_twin" / "twin.cc"),
+        str(ROOT / "bench" / "pybind11_twin" / f"{source}.cc"),
         str(library),
         "-o",
         str(target),
     ]
     subprocess.run(command, check=True)
-    spec = importlib.util.spec_from_file_location(NAME, target)
+    spec = importlib.util.spec_from_file_location(name, target)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -28,9 +28,12 @@ CoLiveness::CoLiveness(const BpeMerges& merges,
       candidates_(&candidates),
       by_merges_(&by_merges),
       limits_(limits),
-      continuation_range_(table.first_byte_range(0x80, 0xBF)),
       witnesses_(pretokenizer.num_subsets()),
-      scans_(limits.scans) {}
+      scans_(limits.scans) {
+  table.for_each_child(table.root(), [&](std::uint8_t byte, Rank first, Rank last) {
+    if ((byte & 0xC0) == 0x80) continuations_.push_back({byte, first, last});
+  });
+}
 
 bool CoLiveness::live(const ByteAutomatonState& state, TokenId last) const {
   if (automaton_->accepts_end(state) || has_witness(state, last)) return true;
@@ -89,18 +92,23 @@ bool CoLiveness::any_successor_accepts(const Node& node, Visit visit) const {
     if (!candidates_->test(rank)) return false;
     ByteAutomatonState next = node.state;
     const TokenId token = table_->order()[rank];
+    // Rules out more than the pair test, at less cost.
     if (!automaton_->run(next, table_->bytes(rank), flags)) return false;
+    if (flags == kContinue && !merges_->pair_ok(node.last, token)) return false;
     if (!merges_->is_canonical_alone(token)) next.piece = ByteTrie::kOff;  // a whole piece
     if (automaton_->accepts_end(next)) return true;
     visit(Node{next, token});
     return false;
   };
-  const auto goes_on = [&](std::size_t rank) {
-    return merges_->pair_ok(node.last, table_->order()[rank]) && accepts(rank, kContinue);
-  };
+  const auto goes_on = [&](std::size_t rank) { return accepts(rank, kContinue); };
   if (!node.state.at_character_boundary()) {
-    for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
-      if (goes_on(rank)) return true;
+    for (const FirstByte& child : continuations_) {
+      ByteAutomatonState next = node.state;
+      // One look for all of them, where there are more than the byte itself.
+      if (child.last - child.first > 1 && !automaton_->step(next, child.byte)) continue;
+      for (Rank rank = child.first; rank < child.last; ++rank) {
+        if (goes_on(rank)) return true;
+      }
     }
     return false;
   }

@@ -70,6 +70,10 @@ class CoLiveness {
     std::atomic<bool> starts{false};
     std::atomic<Rank> goes_on{kNoRank};
   };
+  struct FirstByte {
+    std::uint8_t byte;
+    Rank first, last;  // the tokens
+  };
   struct BoundaryScan {
     TokenOutcomes boundary;  // the token starts a new piece
     TokenOutcomes interior;  // the token goes on in the current piece
@@ -90,7 +94,7 @@ class CoLiveness {
   const BitSet* candidates_;
   const BitSet* by_merges_;
   Limits limits_;
-  TokenTable::Cursor continuation_range_;  // tokens that start with a UTF-8 continuation byte
+  std::vector<FirstByte> continuations_;  // tokens that start with a UTF-8 continuation byte
   mutable std::vector<Witness> witnesses_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<Node, bool, NodeHash> known_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace nextbyte {
 namespace {
@@ -23,6 +24,7 @@ InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges,
     : merges_(&merges),
       table_(&table),
       max_pair_tests_(limits.pair_tests),
+      canonical_(0, table.size()),
       by_last_token_(limits.cached_masks) {
   euler_to_rank_.reserve(merges.euler_order().size());
   rank_to_euler_.assign(table.size(), kNoRank);
@@ -33,6 +35,7 @@ InvalidSuccessors::InvalidSuccessors(const BpeMerges& merges,
     euler_to_rank_.push_back(rank);
     if (rank == kNoRank) continue;
     rank_to_euler_[rank] = euler;
+    canonical_.set(rank);
     EulerRange& block = block_ranges_[rank / kWordBits];
     block = {std::min(block.first, euler), std::max(block.last, euler)};
   }
@@ -42,6 +45,9 @@ std::shared_ptr<const BitSet> InvalidSuccessors::after(TokenId last) const {
   return by_last_token_.get(last, [&] {
     std::vector<std::pair<std::uint32_t, std::uint32_t>> intervals;
     merges_->invalid_successors(last, intervals);
+    std::size_t members = 0;
+    for (const auto& [begin, end] : intervals) members += end - begin;
+    if (members > euler_to_rank_.size() / 2) return all_but_gaps(std::move(intervals));
     BitSet mask(0, table_->size());
     for (const auto& [begin, end] : intervals) {
       for (std::uint32_t euler = begin; euler < end; ++euler) {
@@ -50,6 +56,21 @@ std::shared_ptr<const BitSet> InvalidSuccessors::after(TokenId last) const {
     }
     return mask;
   });
+}
+
+BitSet InvalidSuccessors::all_but_gaps(
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> intervals) const {
+  BitSet mask = canonical_;
+  std::sort(intervals.begin(), intervals.end());
+  intervals.emplace_back(static_cast<std::uint32_t>(euler_to_rank_.size()), 0);
+  std::uint32_t euler = 0;
+  for (const auto& [begin, end] : intervals) {
+    for (; euler < begin; ++euler) {
+      if (euler_to_rank_[euler] != kNoRank) mask.clear(euler_to_rank_[euler]);
+    }
+    euler = std::max(euler, end);
+  }
+  return mask;
 }
 
 bool InvalidSuccessors::any_valid(TokenId last_token,

@@ -42,12 +42,16 @@ class InvalidSuccessors {
   struct EulerRange {  // both inclusive
     std::uint32_t first = kNoRank, last = 0;
   };
+  // The members of many intervals (behind a blank, nearly all there are) by what is between them.
+  BitSet all_but_gaps(std::vector<std::pair<std::uint32_t, std::uint32_t>> intervals) const;
+
   const BpeMerges* merges_;
   const TokenTable* table_;
   std::size_t max_pair_tests_;
   std::vector<Rank> euler_to_rank_;
   std::vector<std::uint32_t> rank_to_euler_;  // kNoRank: not canonical alone
   std::vector<EulerRange> block_ranges_;      // of each kWordBits ranks; first > last: of none
+  BitSet canonical_;                          // the ranks that have one
   mutable BoundedCache<TokenId, BitSet> by_last_token_;
 };
 

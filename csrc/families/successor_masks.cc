@@ -1,4 +1,4 @@
-// Mask construction: an automaton pass, and co-liveness for the doubtful ends.
+// Mask construction: groups of tokens, and co-liveness for the doubtful ends.
 #include "families/successor_masks.h"
 
 #include <algorithm>
@@ -11,9 +11,6 @@
 namespace nextbyte {
 namespace {
 
-// Of the tokens that go on inside a tail's character and do not end it: so many are followed.
-constexpr std::size_t kTriedFirstTokens = 3;
-
 // Adds `more` to `mask`; shares a set where one of the two is empty or they are the same.
 void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> more) {
   if (!mask) {
@@ -21,6 +18,21 @@ void unite(std::shared_ptr<const BitSet>& mask, std::shared_ptr<const BitSet> mo
   } else if (more && more != mask) {
     mask = std::make_shared<const BitSet>(mask->united(*more));
   }
+}
+
+BitSet canonical_alone(const BpeMerges& merges, const TokenTable& table, BitSet ranks) {
+  ranks.for_each([&](std::size_t rank) {
+    if (!merges.is_canonical_alone(table.order()[rank])) ranks.clear(rank);
+  });
+  return ranks;
+}
+
+std::vector<Rank> sensitive_tokens(const ByteAutomaton& automaton, const TokenTable& table) {
+  std::vector<Rank> ranks;
+  for (Rank rank = 0; rank < table.size(); ++rank) {
+    if (automaton.is_sensitive(table.bytes(rank))) ranks.push_back(rank);
+  }
+  return ranks;
 }
 
 }  // namespace
@@ -38,7 +50,7 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
       automaton_(&automaton),
       whole_pieces_(&whole_pieces),
       candidates_(std::move(candidates)),
-      by_merges_(0, table.size()),
+      by_merges_(canonical_alone(merges, table, candidates_)),
       invalid_(merges, table, limits.invalid),
       groups_(pretokenizer, automaton, table, limits.group_entries),
       co_liveness_(merges,
@@ -51,13 +63,18 @@ SuccessorMasks::SuccessorMasks(const BpeMerges& merges,
                    by_merges_,
                    limits.co_liveness),
       continuation_range_(table.first_byte_range(0x80, 0xBF)),
-      by_state_(limits.cached_masks) {
-  for (Rank rank = 0; rank < table.size(); ++rank) {
-    if (automaton.is_sensitive(table.bytes(rank))) sensitive_.push_back(rank);
-    if (candidates_.test(rank) && merges.is_canonical_alone(table.order()[rank]))
-      by_merges_.set(rank);
-  }
-}
+      sensitive_(sensitive_tokens(automaton, table)),
+      waiting_(groups_,
+               pretokenizer,
+               limits.waiting_pairs,
+               [this](SubsetId subset, unsigned flags, Rank rank) {
+                 ByteAutomatonState state;
+                 state.subset = subset;
+                 return (flags == kBoundary ? candidates_ : by_merges_).test(rank) &&
+                        lives_after(state, flags, rank);
+               }),
+      ways_(groups_, merges, table, pretokenizer, automaton, whole_pieces, by_merges_),
+      by_state_(limits.cached_masks) {}
 
 bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags, Rank rank) const {
   const TokenId token = table_->order()[rank];
@@ -69,89 +86,6 @@ bool SuccessorMasks::lives_after(const ByteAutomatonState& state, unsigned flags
     end.piece = ByteTrie::kOff;
   }
   return co_liveness_.live(end, token);
-}
-
-SuccessorMasks::Ways SuccessorMasks::ways_on(TokenId token,
-                                             std::uint16_t normal,
-                                             std::string_view beginning,
-                                             bool may_take_two) const {
-  Ways ways;
-  const std::uint64_t possible = automaton_->classes_ahead(normal, beginning);
-  std::string bytes(beginning);
-  std::size_t tries = 0;
-  for (Rank rank = continuation_range_.first; rank < continuation_range_.last; ++rank) {
-    if (!by_merges_.test(rank)) continue;
-    const TokenId next = table_->order()[rank];
-    bytes.replace(beginning.size(), std::string::npos, table_->bytes(rank));
-    const DecodedScalar scalar = decode_scalar(bytes, 0);
-    if (scalar.length == 0) {  // goes on inside the character, if it does
-      if ((ways.exist && !may_take_two) || automaton_->classes_ahead(normal, bytes) == 0 ||
-          !merges_->pair_ok(token, next)) {
-        continue;
-      }
-      ways.exist = true;
-      if (may_take_two && tries < kTriedFirstTokens) {
-        ++tries;
-        ways.classes |= ways_on(next, normal, bytes, false).classes;
-      }
-      continue;
-    }
-    const std::uint64_t bit = std::uint64_t{1} << pretokenizer_->class_of(scalar.value);
-    const bool is_new = scalar.length == bytes.size() && (ways.classes & bit) == 0;
-    if (ways.exist && !is_new) continue;
-    if (std::uint16_t after = normal; !automaton_->stays_normal(after, scalar.value)) continue;
-    if (!merges_->pair_ok(token, next)) continue;
-    ways.exist = true;
-    if (is_new) ways.classes |= bit;
-    if (ways.classes == possible) break;
-  }
-  return ways;
-}
-
-SuccessorMasks::Ways SuccessorMasks::ways_on(std::size_t index) const {
-  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
-  std::call_once(once_, [&] { ways_ = decltype(ways_)(tails.size()); });
-  KnownWays& known = ways_[index];
-  if (known.is_known.load(std::memory_order_acquire))
-    return {known.exist.load(std::memory_order_relaxed),
-            known.classes.load(std::memory_order_relaxed)};
-  const TokenGroups::Tail& tail = tails[index];
-  const std::string_view beginning = table_->bytes(tail.rank).substr(tail.length);
-  const TokenId token = table_->order()[tail.rank];
-  Ways ways = ways_on(token, tail.normal, beginning, false);
-  if (ways.exist && ways.classes == 0) ways = ways_on(token, tail.normal, beginning, true);
-  // Whoever finds them finds the same.
-  known.exist.store(ways.exist, std::memory_order_relaxed);
-  known.classes.store(ways.classes, std::memory_order_relaxed);
-  known.is_known.store(true, std::memory_order_release);
-  return ways;
-}
-
-void SuccessorMasks::settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const {
-  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
-  const auto is_on_trie = [&](std::string_view bytes) {
-    ByteTrie::Node node = ByteTrie::kRoot;
-    for (std::size_t i = 0; i < bytes.size() && node != ByteTrie::kOff; ++i)
-      node = whole_pieces_->step(node, static_cast<std::uint8_t>(bytes[i]));
-    return node != ByteTrie::kOff;
-  };
-  for (std::size_t i = 0; i < tails.size(); ++i) {
-    const TokenGroups::Tail& tail = tails[i];
-    if (!found.waiting.test(tail.rank)) continue;
-    const std::uint64_t accepting = pretokenizer_->accepting_classes(
-        groups_.subset_before(tail, subset, flags), tail.length == 0 ? flags : kContinue);
-    const Ways ways = ways_on(i);
-    if (!ways.exist) {
-      found.waiting.clear(tail.rank);
-      continue;
-    }
-    if ((ways.classes & accepting) == 0) continue;
-    // Where the piece may become a whole piece, it may not end just anywhere.
-    if (flags == kBoundary && !whole_pieces_->empty() && is_on_trie(table_->bytes(tail.rank)))
-      continue;
-    found.accepting.set(tail.rank);
-    found.waiting.clear(tail.rank);
-  }
 }
 
 BitSet SuccessorMasks::live_inside_character(const ByteAutomatonState& state,
@@ -172,19 +106,58 @@ BitSet SuccessorMasks::live_inside_character(const ByteAutomatonState& state,
 
 BitSet SuccessorMasks::live_tokens(const ByteAutomatonState& state, unsigned flags) const {
   if (!state.at_character_boundary()) return live_inside_character(state, flags);
-  TokenOutcomes found = groups_.outcomes(state.subset, flags);
   // Only the whole of a piece is a token that merges do not make. A boundary follows it, and of its
   // spelling nothing is on the trie any more; so for these, too, the pattern says if END may
   // follow.
   const BitSet& able = flags == kBoundary ? candidates_ : by_merges_;
-  found.accepting.intersect(able);
-  found.waiting.intersect(able);
-  settle_tails(state.subset, flags, found);
-  found.waiting.for_each([&](std::size_t index) {
+  BitSet live(0, table_->size());
+  const auto ask = [&](std::size_t index) {
     const auto rank = static_cast<Rank>(index);
-    if (lives_after(state, flags, rank)) found.accepting.set(rank);
-  });
-  return std::move(found.accepting);
+    if (lives_after(state, flags, rank)) live.set(rank);
+  };
+  if (groups_.size() == 0) {
+    TokenOutcomes found = groups_.outcomes(state.subset, flags);
+    live = std::move(found.accepting);
+    live.intersect(able);
+    found.waiting.intersect(able);
+    found.waiting.for_each(ask);
+    return live;
+  }
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    const SubsetId end = groups_.end_of(group, state.subset, flags);
+    if (end == kDeadSubset) continue;
+    if (pretokenizer_->accepts_end(end)) {
+      for (const TokenGroups::Run& run : groups_.runs(group)) live.set_range(run.first, run.last);
+    } else if (!waiting_.are_known(end, flags)) {
+      for (const TokenGroups::Run& run : groups_.runs(group)) {
+        for (Rank rank = run.first; rank < run.last; ++rank) {
+          if (able.test(rank)) ask(rank);
+        }
+      }
+    }
+  }
+  live.intersect(able);
+  waiting_.add_live(state.subset, flags, live);
+  add_live_tails(state, flags, live);
+  return live;
+}
+
+void SuccessorMasks::add_live_tails(const ByteAutomatonState& state,
+                                    unsigned flags,
+                                    BitSet& live) const {
+  const BitSet& able = flags == kBoundary ? candidates_ : by_merges_;
+  const std::vector<TokenGroups::Tail>& tails = groups_.tails();
+  for (std::size_t i = 0; i < tails.size(); ++i) {
+    const TokenGroups::Tail& tail = tails[i];
+    if (!ways_[i].exist || !able.test(tail.rank) ||
+        groups_.live_classes(tail, state.subset, flags) == 0) {
+      continue;
+    }
+    if ((ways_[i].classes & groups_.accepting_classes(tail, state.subset, flags)) != 0 ||
+        lives_after(state, flags, tail.rank)) {
+      live.set(tail.rank);
+    }
+  }
 }
 
 BitSet SuccessorMasks::with_past(const BitSet& common,

@@ -2,18 +2,17 @@
 #ifndef NEXTBYTE_FAMILIES_SUCCESSOR_MASKS_H_
 #define NEXTBYTE_FAMILIES_SUCCESSOR_MASKS_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "families/co_liveness.h"
 #include "families/pair_successors.h"
+#include "families/tail_ways.h"
+#include "families/waiting_tokens.h"
 #include "support/bits.h"
 #include "support/bounded_cache.h"
 #include "tokenizer/byte_automaton.h"
@@ -29,9 +28,9 @@ namespace nextbyte {
 // leave the cut alone. Every allowed token leads to a context that is live (docs/theory.md 5).
 //
 // Makes and caches the masks. A mask is a few runs of ranks for each group of tokens that act alike
-// (TokenGroups), mostly 2 to 100 us (docs/adr/0025); tokens that end inside a character ask for the
-// ways to complete it, found once for each. Logically const and thread-safe. Memory: bounded
-// caches.
+// (TokenGroups); of tokens behind which something must follow the answers are known (WaitingTokens,
+// TailWays). All that is made at construction. Logically const and thread-safe. Memory: bounded
+// caches. (docs/adr/0025)
 class SuccessorMasks {
  public:
   // Small ones, there for the checks, change no answer.
@@ -39,6 +38,7 @@ class SuccessorMasks {
     // Masks are 6 KB (49k tokens) to 33 KB (262k): at most 2 * 1024 * 33 KB = 68 MB.
     std::size_t cached_masks = 1024;
     std::size_t group_entries = TokenGroups::kMaxEntries;
+    std::size_t waiting_pairs = WaitingTokens::kMaxPairs;
     CoLiveness::Limits co_liveness = {};
     InvalidSuccessors::Limits invalid = {};
   };
@@ -72,23 +72,8 @@ class SuccessorMasks {
   Mask mask(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_tokens(const ByteAutomatonState& state, unsigned flags) const;
   BitSet live_inside_character(const ByteAutomatonState& state, unsigned flags) const;
-  // How a token that ends inside a character may go on.
-  struct Ways {
-    bool exist = false;         // some token may follow; if none may, no text goes on so
-    std::uint64_t classes = 0;  // of characters that one or two more tokens complete, some of them
-  };
-  struct KnownWays {
-    std::atomic<bool> is_known{false}, exist{false};
-    std::atomic<std::uint64_t> classes{0};
-  };
-  // Accepts tails that few more tokens are seen to bring to a possible end of text, and drops those
-  // that nothing follows.
-  void settle_tails(SubsetId subset, unsigned flags, TokenOutcomes& found) const;
-  Ways ways_on(std::size_t tail) const;
-  Ways ways_on(TokenId token,
-               std::uint16_t normal,
-               std::string_view beginning,
-               bool may_take_two) const;
+  // Adds the live tails, which end inside a character.
+  void add_live_tails(const ByteAutomatonState& state, unsigned flags, BitSet& live) const;
   // `common` is the mask of the same pre-tokenizer state with nothing else known of the past: off
   // the trie of whole pieces, neutral in the normal form. Looks again at the tokens for which that
   // past matters: those that stay on the trie, and sensitive ones.
@@ -107,8 +92,8 @@ class SuccessorMasks {
   CoLiveness co_liveness_;
   TokenTable::Cursor continuation_range_;
   std::vector<Rank> sensitive_;  // to the state of the normal form
-  mutable std::once_flag once_;
-  mutable std::vector<KnownWays> ways_;  // by tail
+  WaitingTokens waiting_;
+  TailWays ways_;
   // By the automaton state with the flags of the first character.
   mutable BoundedCache<ByteAutomatonState, BitSet, ByteAutomatonStateHash> by_state_;
 };

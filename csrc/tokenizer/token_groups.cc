@@ -2,6 +2,7 @@
 #include "tokenizer/token_groups.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <string_view>
@@ -19,52 +20,62 @@ constexpr std::size_t kWorkPerEntry = 4;
 
 }  // namespace
 
-// Walks the tokens in order; of the one before it keeps where each character ended.
+// Walks the tokens in order; of the one before it keeps where each of its bytes led.
 class TokenGroups::Builder {
  public:
-  Builder(const Pretokenizer& pretokenizer,
-          const ByteAutomaton& automaton,
-          const TokenTable& table,
-          std::size_t max_entries)
-      : pretokenizer_(pretokenizer),
-        automaton_(automaton),
-        table_(table),
+  Builder(TokenGroups& made, std::size_t max_entries)
+      : made_(made),
+        pretokenizer_(*made.pretokenizer_),
+        automaton_(*made.automaton_),
+        table_(*made.table_),
         max_entries_(max_entries),
-        width_(2 * pretokenizer.num_subsets()) {}
+        width_(2 * made.num_subsets_),
+        num_classes_(pretokenizer_.num_classes()) {
+    for (std::size_t byte = 0; byte < ascii_class_.size(); ++byte)
+      ascii_class_[byte] = pretokenizer_.class_of(static_cast<char32_t>(byte));
+  }
 
-  Tables build() {
-    tables_.num_subsets = pretokenizer_.num_subsets();
+  // False if there are too many functions; what was made is then incomplete.
+  bool build() {
     Function function(width_, kDeadSubset);
-    if (!intern(function)) return {};
+    if (!intern(function)) return false;
     for (std::size_t i = 0; i < width_; ++i)
-      function[i] = static_cast<SubsetId>(i % tables_.num_subsets);
-    if (!intern(function)) return {};
-    std::vector<Group> group_of(table_.size(), kDead);
-    std::vector<Place> places{{0, kNothing, kNeutralNormalForm}};
+      function[i] = static_cast<SubsetId>(i % made_.num_subsets_);
+    if (!intern(function)) return false;
+    std::uint32_t longest = 0;
+    for (Rank rank = 0; rank < table_.size(); ++rank)
+      longest = std::max(longest, table_.length(rank));
+    // By number of bytes: behind the last whole character among them.
+    std::vector<Place> places(longest + std::size_t{1}, Place{0, kNothing, kNeutralNormalForm});
     for (Rank rank = 0; rank < table_.size(); ++rank) {
       const std::string_view bytes = table_.bytes(rank);
-      const std::size_t shared = rank == 0 ? 0 : table_.shared_prefix(rank);
-      while (places.back().length > shared) places.pop_back();
-      while (places.back().length < bytes.size()) {
-        const Place before = places.back();
-        const DecodedScalar scalar = decode_scalar(bytes, before.length);
-        if (scalar.length == 0) break;
-        Place place{before.length + scalar.length, before.group, before.normal};
-        if (place.group != kDead && !automaton_.stays_normal(place.normal, scalar.value))
-          place.group = kDead;
-        if (place.group != kDead && !step(place.group, pretokenizer_.class_of(scalar.value)))
-          return {};
-        places.push_back(place);
+      Place place = places[table_.shared_prefix(rank)];
+      while (place.length < bytes.size()) {
+        DecodedScalar scalar{static_cast<unsigned char>(bytes[place.length]), 1};
+        std::uint8_t cls;
+        if (scalar.value < ascii_class_.size()) {
+          cls = ascii_class_[scalar.value];
+        } else {
+          scalar = decode_scalar(bytes, place.length);
+          const std::size_t end =
+              scalar.length == 0 ? bytes.size() + 1 : place.length + scalar.length;
+          for (std::size_t i = place.length + std::size_t{1}; i < end; ++i) places[i] = place;
+          if (scalar.length == 0) break;
+          cls = pretokenizer_.class_of(scalar.value);
+        }
+        place.length += scalar.length;
+        if (!automaton_.stays_normal(place.normal, scalar.value)) place.group = kDead;
+        if (!step(place.group, cls)) return false;
+        places[place.length] = place;
       }
-      const Place& end = places.back();
-      if (end.length == bytes.size()) {
-        group_of[rank] = end.group;
-      } else if (end.group != kDead) {
-        add_tail(rank, end, bytes.substr(end.length));
+      if (place.length == bytes.size()) {
+        add_to_run(rank, place.group);
+      } else if (place.group != kDead) {
+        add_tail(rank, place, bytes.substr(place.length));
       }
     }
-    add_runs(group_of);
-    return std::move(tables_);
+    sort_runs();
+    return true;
   }
 
  private:
@@ -74,74 +85,83 @@ class TokenGroups::Builder {
   static constexpr std::uint32_t kUnknown = 0xFFFFFFFFU;
 
   struct Place {
-    std::size_t length;  // of the bytes before it
-    Group group;         // of the characters before it
+    std::uint32_t length;  // of the bytes before it
+    Group group;           // of the characters before it
     std::uint16_t normal;
+  };
+  struct GroupRun {
+    Group group;
+    Run run;
   };
 
   bool intern(const Function& function) {
     const auto found = ids_.emplace(function, static_cast<Group>(ids_.size()));
-    if (!found.second) {
-      last_ = found.first->second;
-      return true;
-    }
-    if (tables_.ends.size() + width_ > max_entries_ ||
+    last_ = found.first->second;
+    if (!found.second) return true;
+    if (made_.ends_.size() + width_ > max_entries_ ||
         ids_.size() > std::numeric_limits<Group>::max()) {
       return false;
     }
-    last_ = found.first->second;
-    tables_.ends.insert(tables_.ends.end(), function.begin(), function.end());
-    next_.insert(next_.end(), pretokenizer_.num_classes(), kUnknown);
+    made_.ends_.insert(made_.ends_.end(), function.begin(), function.end());
+    next_.insert(next_.end(), num_classes_, kUnknown);
     return true;
   }
 
   // Makes of a group that with one more character. False if there are too many.
   bool step(Group& group, std::uint8_t cls) {
-    const std::size_t at = std::size_t{group} * pretokenizer_.num_classes() + cls;
-    if (next_[at] == kUnknown) {
-      work_ += width_;
-      if (work_ > kWorkPerEntry * max_entries_) return false;
-      Function function(width_);
-      for (std::size_t i = 0; i < width_; ++i) {
-        const bool is_first_of_piece = group == kNothing && i >= tables_.num_subsets;
-        function[i] = pretokenizer_.step(
-            tables_.ends[group * width_ + i], cls, is_first_of_piece ? kBoundary : kContinue);
-      }
-      if (!intern(function)) return false;
-      next_[at] = last_;
+    const std::uint32_t known = next_[std::size_t{group} * num_classes_ + cls];
+    if (known == kUnknown) return make_next(group, cls);
+    group = static_cast<Group>(known);
+    return true;
+  }
+
+  bool make_next(Group& group, std::uint8_t cls) {
+    work_ += width_;
+    if (work_ > kWorkPerEntry * max_entries_) return false;
+    Function function(width_);
+    for (std::size_t i = 0; i < width_; ++i) {
+      const bool is_first_of_piece = group == kNothing && i >= made_.num_subsets_;
+      function[i] = pretokenizer_.step(
+          made_.ends_[group * width_ + i], cls, is_first_of_piece ? kBoundary : kContinue);
     }
-    group = static_cast<Group>(next_[at]);
+    if (!intern(function)) return false;
+    next_[std::size_t{group} * num_classes_ + cls] = last_;
+    group = last_;
     return true;
   }
 
   void add_tail(Rank rank, const Place& end, std::string_view beginning) {
     const std::uint64_t possible = automaton_.classes_ahead(end.normal, beginning);
     if (possible == 0) return;
-    tables_.tails.push_back(
-        {rank, static_cast<std::uint32_t>(end.length), end.group, end.normal, possible});
+    made_.tails_.push_back({rank, end.length, end.group, end.normal, possible});
   }
 
-  void add_runs(const std::vector<Group>& group_of) {
-    const auto for_each_run = [&](auto visit) {
-      for (Rank first = 0, last = 0; first < table_.size(); first = last) {
-        while (last < table_.size() && group_of[last] == group_of[first]) ++last;
-        if (group_of[first] != kDead) visit(group_of[first], Run{first, last});
-      }
-    };
-    std::vector<std::uint32_t>& first_run = tables_.first_run;
+  void add_to_run(Rank rank, Group group) {
+    if (group == kDead) return;
+    if (!runs_.empty() && runs_.back().group == group && runs_.back().run.last == rank) {
+      ++runs_.back().run.last;
+    } else {
+      runs_.push_back({group, {rank, rank + 1}});
+    }
+  }
+
+  void sort_runs() {
+    std::vector<std::uint32_t>& first_run = made_.first_run_;
     first_run.assign(ids_.size() + 1, 0);
-    for_each_run([&](Group group, const Run&) { ++first_run[group + std::size_t{1}]; });
+    for (const GroupRun& one : runs_) ++first_run[one.group + std::size_t{1}];
     for (std::size_t i = 1; i < first_run.size(); ++i) first_run[i] += first_run[i - 1];
     std::vector<std::uint32_t> at(first_run.begin(), first_run.end() - 1);
-    tables_.runs.resize(first_run.back());
-    for_each_run([&](Group group, const Run& run) { tables_.runs[at[group]++] = run; });
+    made_.runs_.resize(runs_.size());
+    for (const GroupRun& one : runs_) made_.runs_[at[one.group]++] = one.run;
   }
 
+  TokenGroups& made_;
   const Pretokenizer& pretokenizer_;
   const ByteAutomaton& automaton_;
   const TokenTable& table_;
-  std::size_t max_entries_, width_, work_ = 0;
-  Tables tables_;
+  std::size_t max_entries_, width_, num_classes_, work_ = 0;
+  std::array<std::uint8_t, 0x80> ascii_class_{};
+  std::vector<GroupRun> runs_;  // by rank
   std::map<Function, Group> ids_;
   std::vector<std::uint32_t> next_;  // by group and class
   Group last_ = kDead;               // what intern() found
@@ -154,13 +174,10 @@ TokenGroups::TokenGroups(const Pretokenizer& pretokenizer,
     : pretokenizer_(&pretokenizer),
       automaton_(&automaton),
       table_(&table),
-      max_entries_(max_entries) {}
-
-const TokenGroups::Tables& TokenGroups::tables() const {
-  std::call_once(once_, [&] {
-    tables_ = Builder(*pretokenizer_, *automaton_, *table_, max_entries_).build();
-  });
-  return tables_;
+      num_subsets_(pretokenizer.num_subsets()) {
+  if (Builder(*this, max_entries).build()) return;
+  ends_ = {};
+  tails_ = {};
 }
 
 TokenOutcomes TokenGroups::scanned(SubsetId subset, unsigned flags) const {
@@ -172,21 +189,16 @@ TokenOutcomes TokenGroups::scanned(SubsetId subset, unsigned flags) const {
 }
 
 TokenOutcomes TokenGroups::outcomes(SubsetId subset, unsigned flags) const {
-  const Tables& tables = this->tables();
-  if (tables.ends.empty()) return scanned(subset, flags);
+  if (size() == 0) return scanned(subset, flags);
   TokenOutcomes outcomes{BitSet(0, table_->size()), BitSet(0, table_->size())};
-  for (std::size_t group = 0; group + 1 < tables.first_run.size(); ++group) {
-    const SubsetId end = tables.end_of(group, subset, flags);
+  for (std::size_t group = 0; group < size(); ++group) {
+    const SubsetId end = end_of(group, subset, flags);
     if (end == kDeadSubset) continue;
     BitSet& outcome = pretokenizer_->accepts_end(end) ? outcomes.accepting : outcomes.waiting;
-    for (std::uint32_t i = tables.first_run[group]; i < tables.first_run[group + 1]; ++i)
-      outcome.set_range(tables.runs[i].first, tables.runs[i].last);
+    for (const Run& run : runs(group)) outcome.set_range(run.first, run.last);
   }
-  for (const Tail& tail : tables.tails) {
-    const SubsetId before = tables.end_of(tail.group, subset, flags);
-    const unsigned open = tail.length == 0 ? flags : kContinue;
-    if ((pretokenizer_->live_classes(before, open) & tail.possible) != 0)
-      outcomes.waiting.set(tail.rank);
+  for (const Tail& tail : tails_) {
+    if (live_classes(tail, subset, flags) != 0) outcomes.waiting.set(tail.rank);
   }
   return outcomes;
 }
