@@ -94,7 +94,7 @@ def low(generator, spellings, width):
 
 def far(generator, spellings, width):
     """Beyond what the scale of floats is for."""
-    return generator.normal(30_000.0, 3.0, width)
+    return generator.normal(60_000.0, 3.0, width)
 
 
 def elsewhere(generator, spellings, width):
