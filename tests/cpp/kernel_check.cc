@@ -207,7 +207,7 @@ void check_exponentials(const VectorKernels& kernels, float from, float to, std:
 
 // Rows whose least logit is at, and next to, the limit of what is shallow.
 void check_limit(const VectorKernels& kernels) {
-  for (const float maximum : {-1900.0F, -40.5F, 0.0F, 3.3F, 88.0F, 1900.0F}) {
+  for (const float maximum : {-1940.0F, -1900.0F, -40.5F, 0.0F, 3.3F, 88.0F, 1900.0F, 1940.0F}) {
     const double exponent = std::nearbyint(static_cast<double>(maximum / kLog2));
     Row row;
     row.range_ends = {2};

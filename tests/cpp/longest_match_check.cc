@@ -60,7 +60,7 @@ std::vector<std::string> random_vocabulary(Random& random) {
 
 void check(const std::vector<std::string>& tokens, std::size_t& covers) {
   std::string name = "tokens";
-  for (const std::string& token : tokens) name += " " + shown(token);
+  for (const std::string& token : tokens) name.append(" ").append(shown(token));
   const auto tokenizer = make(tokens);
   const Enumeration enumeration(*tokenizer, kAlphabet, 6, 2);
   for (const auto& [text, encoded] : enumeration.texts) {

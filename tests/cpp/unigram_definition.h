@@ -127,9 +127,9 @@ inline std::vector<std::string> rare_characters() {
     rare.push_back(byte(lead) + (lead == 0xF4 ? "\x85" : "\x95") + "\x80\x80");
   }
   for (unsigned next = 0x80; next <= 0xBF; ++next) {
-    rare.push_back("\xC3" + byte(next));
-    rare.push_back("\xE2" + byte(next) + "\x85");
-    rare.push_back("\xE2\x82" + byte(next));
+    rare.push_back(byte(0xC3) + byte(next));
+    rare.push_back(byte(0xE2) + byte(next) + "\x85");
+    rare.push_back(byte(0xE2) + "\x82" + byte(next));
   }
   return rare;
 }
