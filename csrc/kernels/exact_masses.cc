@@ -112,7 +112,12 @@ double masked_maximum(const LogitRow& row,
   });
 }
 
+// In halves, so that the roundings of a long sum do not add up.
 double exact_sum(const double* values, std::size_t first, std::size_t last) {
+  if (last - first > 128) {
+    const std::size_t middle = first + (last - first) / 2;
+    return exact_sum(values, first, middle) + exact_sum(values, middle, last);
+  }
   double sum = 0.0;
   for (std::size_t i = first; i < last; ++i) sum += values[i];
   return sum;
