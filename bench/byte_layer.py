@@ -2,7 +2,8 @@
 
 Run: python bench/byte_layer.py [--only NAME ...] [--bytes N] [--rounds N]. The model costs nothing:
 every context gets the same prepared float32 row, lifted so that the text's own tokens are likely,
-as they are under a model. Each step is timed by itself: push, pending, provide, next_byte_logprobs.
+as they are under a model. Each step is timed by itself: push, pending, provide, next_byte_logprobs;
+and pushes alone, of a stream that is asked for nothing else, whose caches no row has emptied.
 Last, a stream of 50,000 bytes: are its last 1,000 as fast as its first, and does memory stay?
 """
 
@@ -21,6 +22,7 @@ from vocabularies import logit_rows, real_tokenizers
 from nextbyte import _core
 
 STEPS = ("push", "pending", "provide", "query")
+ALONE = "push alone"
 
 
 def prepared_row(tokenizer, text):
@@ -54,12 +56,25 @@ def walk(tokenizer, data, row):
     return times, rows
 
 
-def summary(times, rows, data):
+def pushes(tokenizer, data):
+    """Nanoseconds of each push with nothing in between, the clock's own (some 50) included."""
+    clock = time.perf_counter_ns
+    stream = _core.ByteStream(tokenizer.compiled, [])
+    times = np.zeros(len(data), np.int64)
+    for position, piece in enumerate([bytes([byte]) for byte in data]):
+        begin = clock()
+        stream.push(piece)
+        times[position] = clock() - begin
+    return times
+
+
+def summary(times, alone, rows, data):
     """Facts of the rounds: at each byte the median of the rounds, then over the bytes."""
     at_byte = np.median(times, axis=0)  # (bytes, steps)
-    whole = at_byte.sum(axis=1)
+    named = dict(zip(STEPS, at_byte.T, strict=True))
+    named |= {"whole": at_byte.sum(axis=1), ALONE: np.median(alone, axis=0)}
     facts = {"rows_per_byte": rows / len(data), "seconds": {}}
-    for name, values in [*zip(STEPS, at_byte.T, strict=True), ("whole", whole)]:
+    for name, values in named.items():
         facts["seconds"][name] = {
             "median": statistics.median(values) * 1e-9,
             "mean": float(np.mean(values)) * 1e-9,
@@ -129,11 +144,12 @@ def main():
             data = text.encode()[: options.bytes]
             row = prepared_row(tokenizer, text)
             kept = [walk(tokenizer, data, row) for _ in range(options.rounds + 1)][1:]
-            facts = summary(np.stack([times for times, _ in kept]), kept[0][1], data)
+            alone = np.stack([pushes(tokenizer, data) for _ in range(options.rounds + 1)])[1:]
+            facts = summary(np.stack([times for times, _ in kept]), alone, kept[0][1], data)
             steps = facts["seconds"]
             said = "; ".join(
                 f"{step} {steps[step]['median'] * 1e6:.2f} ({steps[step]['mean'] * 1e6:.2f})"
-                for step in (*STEPS, "whole")
+                for step in (*STEPS, "whole", ALONE)
             )
             setup = {"vocabulary": name, "text": script, "bytes": len(data)}
             session.note(setup, facts, said=f"{said}; {facts['rows_per_byte']:.2f} rows per byte")
