@@ -315,6 +315,17 @@ Description random_description(Random& random, std::size_t round) {
   return d;
 }
 
+// All that the first byte of the character can go on to is a whole piece, so nothing starts with
+// it.
+Description whole_pieces_alone() {
+  Description d;
+  d.name = "whole pieces alone";
+  d.tokens = {"a", "\xC3", "\xA9", "é"};
+  d.stages = {"."};
+  d.whole_pieces = true;
+  return d;
+}
+
 // Little-endian 32-bit numbers; strings and arrays have their length in front.
 class FileReader {
  public:
@@ -385,6 +396,7 @@ int main(int argc, char** argv) {
   }
   if (argc > 1) return 0;
   Counts counts;
+  check(whole_pieces_alone(), 120, random, counts);
   for (std::size_t round = 0; round < 120; ++round)
     check(random_description(random, round), 120, random, counts);
   require(counts.inside > 500 && counts.with_past > 500, "all kinds of states occur");
