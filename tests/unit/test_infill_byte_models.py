@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 
@@ -12,8 +11,8 @@ import pytest
 import nextbyte as nb
 from nextbyte.errors import InvalidInputError, UnreachableByteError
 from nextbyte.infilling.byte_models import ByteGap
-from nextbyte.sampling import interruption as interruption_module
 from nextbyte.text_weights import continuation_logprobs
+from unit.clocks import tick_at_each_look
 from unit.fake_byte_models import FakeByteModel, FakeByteState, fixed, one_text_model, order2_model
 from unit.known_models import load_all, noisy
 
@@ -252,8 +251,7 @@ def test_time_and_cancelling(members, monkeypatch):
     event.set()
     gone = nb.infill(model, PREFIX, SUFFIX, longer, cancel=event)
     assert (gone.bytes, gone.finish_reason, gone.lm_evaluations) == (b"", "cancelled", 0)
-    clock = itertools.count()
-    monkeypatch.setattr(interruption_module.time, "monotonic", lambda: float(next(clock)))
+    tick_at_each_look(monkeypatch)
     limited = nb.SamplingParams(seed=5, max_bytes=200, time_budget_ms=40_000)
     found = nb.infill(model, PREFIX, SUFFIX, limited, candidates=4)
     assert found.finish_reason == "time"

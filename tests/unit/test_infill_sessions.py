@@ -14,7 +14,7 @@ import nextbyte as nb
 from nextbyte.errors import InvalidInputError, NextByteError, UnreachableByteError
 from nextbyte.fim_formats import find_fim_format
 from nextbyte.infilling.window import fit, prefix_window, suffix_window, token_count
-from nextbyte.sampling import interruption as interruption_module
+from unit.clocks import tick_at_each_look
 from unit.fim_models import coder, fim_model, sayer
 from unit.known_models import load_all, noisy
 
@@ -194,8 +194,7 @@ def test_time_and_cancelling_of_a_trained_model(starcoder, monkeypatch):
     backend.reset()
     found = nb.infill(lm, "ab", "c", params, cancel=event)
     assert (found.bytes, found.finish_reason, backend.calls) == (b"", "cancelled", 0)
-    clock = itertools.count()
-    monkeypatch.setattr(interruption_module.time, "monotonic", lambda: float(next(clock)))
+    tick_at_each_look(monkeypatch)
     limited = nb.SamplingParams(seed=4, max_bytes=60, time_budget_ms=6500)
     found = nb.infill(lm, "ab", "c", limited)
     assert found.finish_reason == "time"
@@ -219,8 +218,7 @@ def test_time_and_cancelling_where_middles_are_weighed(words, monkeypatch):
             assert total == pytest.approx(1.0) or not found.candidates
         else:
             assert polls_before > 100
-    clock = itertools.count()
-    monkeypatch.setattr(interruption_module.time, "monotonic", lambda: float(next(clock)))
+    tick_at_each_look(monkeypatch)
     limited = nb.SamplingParams(seed=5, max_bytes=200, time_budget_ms=40_000)
     found = nb.infill(lm, "the t", " a t", limited, candidates=4)
     assert found.finish_reason == "time"

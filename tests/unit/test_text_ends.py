@@ -11,10 +11,10 @@ import pytest
 
 import nextbyte as nb
 from nextbyte.errors import InvalidInputError
-from nextbyte.sampling import interruption as interruption_module
 from nextbyte.sampling.interruption import Interruption
 from nextbyte.sampling.text_ends import TextEnds, head_of
 from nextbyte.text_stream import unfinished_length
+from unit.clocks import tick_at_each_look
 from unit.fake_byte_models import order2_model
 
 BLANKS = b" \t\n\r\v\f"
@@ -161,8 +161,7 @@ def test_generation_has_the_limits():
 
 
 def test_a_time_budget_ends_between_steps(monkeypatch):
-    clock = itertools.count()  # a second each time it is looked at
-    monkeypatch.setattr(interruption_module.time, "monotonic", lambda: float(next(clock)))
+    tick_at_each_look(monkeypatch)
     model = order2_model(3, b"ab", end=False)
     whole = nb.generate(model, b"", nb.SamplingParams(seed=1, max_bytes=50))
     params = nb.SamplingParams(seed=1, max_bytes=50, time_budget_ms=5500)
