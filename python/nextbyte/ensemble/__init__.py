@@ -15,7 +15,7 @@ import numpy as np
 
 from nextbyte.byte_model import ALPHABET_SIZE, STATES_AT_ONCE
 from nextbyte.ensemble.batch import Needs, forerunners, same_models
-from nextbyte.ensemble.members import member_failed, start_members
+from nextbyte.ensemble.members import least_max_text_bytes, member_failed, start_members
 from nextbyte.ensemble.rules import RULES, checked_weights
 from nextbyte.ensemble.state import ByteEnsembleState
 from nextbyte.ensemble.workers import MemberWorkers
@@ -162,8 +162,7 @@ class ByteEnsemble:
     @property
     def max_text_bytes(self) -> int | None:
         """Length up to which no text is too long for any member, None where there is no limit."""
-        limits = (getattr(model, "max_text_bytes", None) for model in self._models)
-        return min((limit for limit in limits if limit is not None), default=None)
+        return least_max_text_bytes(self._models)
 
     @property
     def may_lose(self) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Member",
     "Roster",
+    "least_max_text_bytes",
     "lose_behind",
     "lose_refusing",
     "member_failed",
@@ -55,6 +56,12 @@ class Roster(Protocol):
     @property
     def may_lose(self) -> bool:
         """Whether the rule goes on without a member."""
+
+
+def least_max_text_bytes(models: Sequence[ByteModel]) -> int | None:
+    """Return the length up to which no text is too long for any member, None without a limit."""
+    limits = (getattr(model, "max_text_bytes", None) for model in models)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def member_failed(roster: Roster, index: int, error: Exception, doing: str) -> BackendError:

@@ -18,7 +18,7 @@ from nextbyte.ensemble.common_vocabulary.state import CommonVocabularyState
 from nextbyte.ensemble.common_vocabulary.text import Text
 from nextbyte.ensemble.common_vocabulary.token_law import TokenRule
 from nextbyte.ensemble.common_vocabulary.token_trie import TokenTrie
-from nextbyte.ensemble.members import member_failed
+from nextbyte.ensemble.members import least_max_text_bytes, member_failed
 from nextbyte.ensemble.rules import checked_weights, intervals_from_total_variation
 from nextbyte.ensemble.workers import MemberWorkers
 from nextbyte.errors import InvalidInputError, UnreachableByteError
@@ -145,8 +145,7 @@ class CommonVocabularyEnsemble:
 
         Members are asked for laws behind the text, up to a token further on.
         """
-        limits = (getattr(model, "max_text_bytes", None) for model in self._models)
-        least = min((limit for limit in limits if limit is not None), default=None)
+        least = least_max_text_bytes(self._models)
         return None if least is None else max(0, least - max(map(len, self._trie.tokens)))
 
     @property
